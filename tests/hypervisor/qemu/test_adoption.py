@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from tests.claims import claims
 from tests.hypervisor.qemu.conftest import descriptors
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from tests.ports.subjects import DEADLINE, HOST, Listener, QemuSubject, machine, next_run, spec
 from tests.root import as_root
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation, Stop, Unknown
@@ -27,7 +28,7 @@ from velocity.hypervisor.qemu.adoption import Unwatched
 from velocity.hypervisor.qemu.monitor import LAST_PAUSE
 from velocity.hypervisor.qemu.options import where_guests_run
 from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.runs import CLAIMS
+from velocity.hypervisor.qemu.runs import CLAIMS, Look
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 
@@ -230,3 +231,28 @@ async def test_the_end_of_one_that_could_not_be_watched_is_told_although_it_is_t
     await ending
     await listener.hears(who, Fact.ENDED)
     await listener.close()
+
+
+async def test_a_look_that_takes_longer_than_whoever_asked_waits_is_finished_once(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where thousands run on a busy host: else no question would ever find them."""
+    who = await begun(qemu)
+    await qemu.restart()
+    runs = qemu.driver.watched.place.runs
+    look, looks, go_on = runs.look, [0], threading.Event()
+
+    def slow() -> Look:
+        looks[0] += 1
+        assert go_on.wait(PATIENCE)
+        return look()
+
+    monkeypatch.setattr(runs, "look", slow)
+    for _ in range(3):
+        with pytest.raises(Unknown):
+            await qemu.driver.machines.adopt(HOST, deadline=0.05)
+    asking = asyncio.create_task(qemu.driver.machines.adopt(HOST, deadline=DEADLINE))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert [(one.who, one.fact) for one in (await asking).found] == [(who, Fact.HELD)]
+    assert looks == [1]

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -75,12 +76,14 @@ class Adoption:
         self._starts = starts
         self._news = news
         self._unwatched: dict[UUID, Unwatched] = {}
-        self._turn = asyncio.Lock()
+        self._looking: asyncio.Task[int] | None = None
         self._complete = False
         self._looked = float("-inf")
 
     async def close(self) -> None:
-        tasks = {one.task for one in self._unwatched.values() if one.task is not None}
+        tasks: set[asyncio.Task[Any]] = {one.task for one in self._unwatched.values() if one.task is not None}
+        if self._looking is not None:
+            tasks.add(self._looking)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -141,18 +144,27 @@ class Adoption:
     # Looking
 
     async def _look(self, host: HostId) -> int:
-        """Look at everything; returns the number of the fact as of which the result holds."""
-        async with self._turn:
-            number = self._news.next_number()
-            look = await asyncio.to_thread(self._watched.place.runs.look)
-            alive = [run for run, pid in look.runs if pid is not None]
-            await asyncio.to_thread(nic_filters.restore, alive)
-            await asyncio.to_thread(nic_filters.restore_nat, alive, self._watched.place.nat)
-            for run, pid in look.runs:
-                await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
-            self._complete = look.complete
-            self._looked = asyncio.get_running_loop().time()
-            return number
+        """Look at everything; returns the number of the fact as of which the result holds.
+
+        One look is shared by all who ask meanwhile. It comes to its end even if nobody waits for it any more: with many
+        machines it may take longer than a deadline, and the next one who asks finds what it has found.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_once(host))
+            self._looking.add_done_callback(_retrieve)
+        return await asyncio.shield(self._looking)
+
+    async def _look_once(self, host: HostId) -> int:
+        number = self._news.next_number()
+        look = await in_thread(self._watched.place.runs.look)
+        alive = [run for run, pid in look.runs if pid is not None]
+        await in_thread(nic_filters.restore, alive)
+        await in_thread(nic_filters.restore_nat, alive, self._watched.place.nat)
+        for run, pid in look.runs:
+            await self._take(Incarnation(run.machine, host, run.epoch), run, pid)
+        self._complete = look.complete
+        self._looked = asyncio.get_running_loop().time()
+        return number
 
     async def _take(self, who: Incarnation, run: Run, pid: int | None) -> None:
         """`pid` is its process, if it existed when it was looked at."""
@@ -259,3 +271,9 @@ class Adoption:
             return FactCause.KILLED
         signalled = b"terminating on signal" in qemu_log.said(place.qemu_log(who), 4096)
         return FactCause.HOST_SIGNAL if signalled else FactCause.GUEST_SHUTDOWN
+
+
+def _retrieve(looking: asyncio.Task[int]) -> None:
+    """Nobody may be left who would get its error; who asks next has the look done again."""
+    if not looking.cancelled():
+        looking.exception()
