@@ -27,7 +27,7 @@ from bench.hosts import join
 from bench.server import Client, Velocity, free_port
 from velocity.cli.node_serve import ARENAS
 from velocity.cli.process import keep_memory
-from velocity.storage.directory.declared import directories
+from velocity.storage.declared import directories
 
 ROUNDS = 5
 CUT = 6.0

@@ -27,8 +27,8 @@ from velocity.node.names import CONTROLLER, Identity, node_name
 from velocity.node.remote import Connection, hypervisor
 from velocity.node.server import Node
 from velocity.node.terms import Terms
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import host_places
-from velocity.storage.directory.storage import open_directories
 
 ROUNDS = 20
 HOST = HostId(1)

@@ -95,8 +95,8 @@ from velocity.metrics.host import Host
 from velocity.metrics.loop import Lag
 from velocity.metrics.service import Metrics, Times
 from velocity.steady_clock import SteadyClock
-from velocity.storage.directory.declared import directories as directories
-from velocity.storage.directory.declared import image_uid, of_host
+from velocity.storage.declared import directories as directories
+from velocity.storage.declared import image_uid, of_host
 from velocity.storage.port import MediaFiles, Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database

@@ -14,8 +14,8 @@ from tests.api.test_trash import trid
 from tests.api.world import World, world
 from tests.patience import eventually
 from velocity.config import Settings
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.storage import open_directories
 from velocity.storage.port import Storage
 from velocity.store.media import SqlMedia
 

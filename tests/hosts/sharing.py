@@ -11,8 +11,8 @@ from tests.api.world import World
 from tests.hosts.together import AGAIN, Other, together
 from velocity.config import PoolSetting
 from velocity.hosts.port import OfferedPool
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import MARK, Places, host_places
-from velocity.storage.directory.storage import open_directories
 from velocity.storage.port import Storage
 
 MPID, NAME = 7, "shared"

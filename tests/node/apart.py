@@ -18,8 +18,8 @@ from velocity.node.names import CONTROLLER, Identity
 from velocity.node.remote import Connection
 from velocity.node.server import Node
 from velocity.node.terms import Terms
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import host_places
-from velocity.storage.directory.storage import open_directories
 
 
 def _serve(place: Path, own: Identity, tell: Pipe) -> None:

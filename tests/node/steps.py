@@ -13,8 +13,8 @@ from typing import Any, cast
 from tests.node.served import Served
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.node.remote import Connection, storage_of
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.storage import open_directories
 from velocity.storage.port import Made, MediaRef, Storage
 
 AGAIN = 0.05

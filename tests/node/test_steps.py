@@ -20,8 +20,8 @@ from velocity.hypervisor.attached import FIRST_HOST, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.storage import open_directories
 from velocity.storage.host_job import ANEW
 from velocity.storage.patience import waiting
 from velocity.storage.port import Belongs, Clone, Import, JobProgress, Made, MediaRef, Storage, Unknown

@@ -20,8 +20,9 @@ from velocity.hypervisor.pool_hosts import OfferedPool
 from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node.remote import Connection, storage_of
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import MARK, Places, file_name
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.fake import connect
 from velocity.storage.fake.pools import FakeHost, FakeShared
 from velocity.storage.port import MediaRef, ObjectKind, Storage

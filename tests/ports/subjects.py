@@ -41,6 +41,7 @@ from velocity.hypervisor.qemu.moves.network import MovePorts
 from velocity.hypervisor.qemu.options import Options, options
 from velocity.hypervisor.qemu.serial_input import HOLDS, INPUT
 from velocity.node import remote
+from velocity.storage.declared import pool_at
 from velocity.storage.directory.places import file_name, host_places
 from velocity.storage.directory.pool import PoolDirectories
 from velocity.storage.directory.storage import DirectoryFiles
@@ -57,7 +58,7 @@ class NoMedia(DirectoryFiles):
     """The host's own pool, and no other."""
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(PoolDirectories([host_places(data_dir)], again=5.0))
+        super().__init__(PoolDirectories([pool_at(host_places(data_dir))]))
 
 
 def machine(epoch: int = 1) -> Incarnation:

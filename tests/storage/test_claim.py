@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.ports.storages import DEADLINE
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.port import PoolState
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,9 @@ from tests.ports.storages import DEADLINE, ref
 from tests.ports.test_storage import made
 from tests.root import as_root
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.fullness import AGAIN, QUOTA, Fullness
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.storage import open_directories
 from velocity.storage.port import Belongs, Clone
 
 pytestmark = pytest.mark.anyio

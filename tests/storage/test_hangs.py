@@ -18,9 +18,10 @@ import pytest
 
 from tests.patience import asked_until
 from tests.ports.storages import DEADLINE, ref
+from velocity.storage.declared import open_directories
 from velocity.storage.directory import storage as kept_by
 from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.port import Belongs, Clone, Made, MediaRef, Unknown
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,7 @@ SOON = 0.2
 HANGING_SERVER = """
 import asyncio, sys, threading
 from velocity.storage.directory.places import Places
-from velocity.storage.directory.storage import open_directories
+from velocity.storage.declared import open_directories
 from velocity.storage.port import Unknown
 from pathlib import Path
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.ports.storages import DEADLINE
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places, host_places
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.port import Belongs, Clone, Made, MediaRef, ObjectKind, variables
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.port import Belongs, Clone, MediaRef
 
 pytestmark = pytest.mark.anyio

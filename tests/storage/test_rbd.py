@@ -21,11 +21,12 @@ from tests.one_loop import one_loop as one_loop
 from tests.patience import PATIENCE, asked_until, eventually
 from tests.ports.storages import DEADLINE
 from velocity.contract.problems import Problem, Refused
+from velocity.storage.declared import open_directories
 from velocity.storage.directory.disk_errors import as_refusals
 from velocity.storage.directory.image_file import ImageFile
 from velocity.storage.directory.images import Conversion, Images
 from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.storage import DirectoryStorage, open_directories
+from velocity.storage.directory.storage import DirectoryStorage
 from velocity.storage.port import ONLINE, Belongs, Incoming, MediaRef, PoolState, Space
 from velocity.storage.rbd import blocklist, usable
 from velocity.storage.rbd.fullness import RbdFullness

@@ -24,8 +24,8 @@ from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
 from velocity.sizes import size
+from velocity.storage.declared import image_uid, rados_of
 from velocity.storage.directory import shared_storage
-from velocity.storage.directory.declared import image_uid, rados_of
 from velocity.storage.directory.direct_io import directory_lacks
 from velocity.storage.directory.fullness import lacks
 from velocity.storage.directory.identity import Identity

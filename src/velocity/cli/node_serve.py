@@ -28,7 +28,7 @@ from velocity.file_lock import Busy, FileLock
 from velocity.hypervisor.port import Hypervisor, HypervisorError
 from velocity.node import agent, identity, places
 from velocity.node.identity import NodeIdentity
-from velocity.storage.directory.declared import directories
+from velocity.storage.declared import directories
 from velocity.storage.port import MediaFiles, Storage
 
 ARENAS = 1

@@ -26,7 +26,7 @@ from velocity.cli.process import tell_systemd
 from velocity.config import Settings
 from velocity.installation import CannotStart, check_known, database_of, is_led, leader_of
 from velocity.node import identity
-from velocity.storage.directory.declared import directories
+from velocity.storage.declared import directories
 from velocity.store.database import Database
 
 log = logging.getLogger(__name__)

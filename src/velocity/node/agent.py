@@ -22,7 +22,7 @@ from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity, OwnIdentity
 from velocity.node.server import Node
 from velocity.node.terms import Terms
-from velocity.storage.directory.declared import of_host
+from velocity.storage.declared import of_host
 from velocity.storage.port import MediaFiles, MediaRef, Storage
 from velocity.uninterrupted import in_thread
 

@@ -8,27 +8,22 @@ from collections.abc import Sequence
 
 from velocity.contract.problems import Problem, Refused
 from velocity.storage.directory.files import PoolFiles
-from velocity.storage.directory.host_pool import HostFiles
-from velocity.storage.directory.identity import HostIdentity, Identity, SharedIdentity
 from velocity.storage.directory.places import HostPlaces, Places
 from velocity.storage.directory.presence import Presence
 from velocity.storage.directory.threads import AT_ONCE, Threads
 from velocity.storage.port import Unknown
-from velocity.storage.rbd.files import RbdFiles
-from velocity.storage.rbd.identity import RbdIdentity
-from velocity.storage.rbd.places import RbdPlaces
-from velocity.storage.rbd.presence import RbdPresence
 
 AGAIN = 5.0
 """Seconds until the next attempt at what a file system has refused."""
 
 
 class PoolDirectory:
-    """One pool."""
+    """One pool. What the file system refuses is tried again every `again` seconds."""
 
-    def __init__(self, places: Places, again: float) -> None:
+    def __init__(self, places: Places, files: PoolFiles, presence: Presence, again: float = AGAIN) -> None:
         self.places = places
-        self.files, self.presence = _kept_in(places)
+        self.files = files
+        self.presence = presence
         self.threads = Threads(places.name, 1 if isinstance(places, HostPlaces) else AT_ONCE)
         self._again = again
         self._retrying: asyncio.Task[None] | None = None
@@ -58,28 +53,11 @@ class PoolDirectory:
         self.presence.close()
 
 
-def _kept_in(places: Places) -> tuple[PoolFiles, Presence]:
-    if isinstance(places, RbdPlaces):
-        rbd = RbdIdentity(places)
-        images = RbdFiles(places, rbd)
-        return images, RbdPresence(places, rbd, images)
-    identity, files = _in_a_directory(places)
-    return files, Presence(places, identity, files)
-
-
-def _in_a_directory(places: Places) -> tuple[Identity, PoolFiles]:
-    if isinstance(places, HostPlaces):
-        host = HostIdentity(places)
-        return host, HostFiles(places, host)
-    identity = SharedIdentity(places) if places.shared else Identity(places)
-    return identity, PoolFiles(places, identity)
-
-
 class PoolDirectories:
     """The pools of this host, by mpid."""
 
-    def __init__(self, places: Sequence[Places], again: float) -> None:
-        self._pools = {one.mpid: PoolDirectory(one, again) for one in places}
+    def __init__(self, pools: Sequence[PoolDirectory]) -> None:
+        self._pools = {one.places.mpid: one for one in pools}
 
     def find(self, mpid: int) -> PoolDirectory | None:
         return self._pools.get(mpid)

@@ -15,8 +15,8 @@ from velocity.storage.directory.host_pool import HostFiles
 from velocity.storage.directory.image_file import ImageFile
 from velocity.storage.directory.images import Images
 from velocity.storage.directory.jobs import DirectoryJobs
-from velocity.storage.directory.places import Places, file_name
-from velocity.storage.directory.pool import AGAIN, PoolDirectories, PoolDirectory
+from velocity.storage.directory.places import file_name
+from velocity.storage.directory.pool import PoolDirectories, PoolDirectory
 from velocity.storage.directory.presence import Names
 from velocity.storage.directory.shared_descriptor import SharedDescriptor
 from velocity.storage.directory.streams import FileIncoming, FileOutgoing
@@ -46,9 +46,9 @@ class DirectoryStorage(Storage):
     directories: PoolDirectories
 
 
-def open_directories(places: Sequence[Places], worker: int | None, again: float = AGAIN) -> DirectoryStorage:
+def storage_of(pools: Sequence[PoolDirectory], worker: int | None) -> DirectoryStorage:
     """`worker` is the uid for programs that read images; None if the server cannot change it."""
-    directories, images = PoolDirectories(places, again), Images(worker)
+    directories, images = PoolDirectories(pools), Images(worker)
     return DirectoryStorage(
         pools=DirectoryPools(directories),
         blobs=DirectoryBlobs(directories, images),
