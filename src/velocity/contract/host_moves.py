@@ -8,7 +8,6 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract.fields import Mpid, Vmid
-from velocity.contract.nodes import Host
 from velocity.contract.operation import Change, Failure, Holds, Method, On, Operation, Wire
 from velocity.contract.permissions import Permission
 from velocity.contract.placement import HostNumber
@@ -44,7 +43,7 @@ class MoveTargets(Wire, frozen=True):
 
 class MoveVmToHost(Change, frozen=True):
     vmid: Vmid
-    host: Host
+    host: HostNumber
     mpid: (
         Annotated[
             Mpid,
@@ -58,7 +57,7 @@ class MoveVmToHost(Change, frozen=True):
 
 
 class DrainNode(Change, frozen=True):
-    host: Host
+    host: HostNumber
 
 
 TARGETS = Operation(

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from velocity.contract.nodes import NEEDS, Host, NodeInfo
+from velocity.contract.nodes import NEEDS, NodeInfo
 from velocity.contract.operation import Change, Failure, Holds, Method, Nothing, On, Operation, Wire
 from velocity.contract.permissions import Permission
+from velocity.contract.placement import HostNumber
 from velocity.contract.problems import Problem
 
 AgentName = Annotated[
@@ -27,7 +28,7 @@ TypedName = Annotated[str, Meta(max_length=128, description="the host's name, as
 class SetFence(Change, frozen=True):
     """Replaces everything that was set before."""
 
-    host: Host
+    host: HostNumber
     agent: AgentName
     options: (
         Annotated[
@@ -39,32 +40,32 @@ class SetFence(Change, frozen=True):
 
 
 class RemoveFence(Change, frozen=True):
-    host: Host
+    host: HostNumber
 
 
 class TestFence(Wire, frozen=True):
-    host: Host
+    host: HostNumber
 
     __test__ = False  # not a test for pytest
 
 
 class FencePower(Wire, frozen=True):
-    host: Host
+    host: HostNumber
     power: Annotated[Literal["on", "off"], Meta(description="what the fence agent reports about the machine")]
 
 
 class FenceNode(Change, frozen=True):
-    host: Host
+    host: HostNumber
     name: TypedName
 
 
 class BlocklistNode(Change, frozen=True):
-    host: Host
+    host: HostNumber
     name: TypedName
 
 
 class ConfirmDead(Change, frozen=True):
-    host: Host
+    host: HostNumber
     name: TypedName
 
 

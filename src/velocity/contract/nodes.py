@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from velocity.contract import names
 from velocity.contract.fields import ClockAhead, UnixTime
+from velocity.contract.hosts import Duty
 from velocity.contract.operation import (
     Anyone,
     Change,
@@ -23,11 +24,11 @@ from velocity.contract.operation import (
     Wire,
 )
 from velocity.contract.permissions import Permission
+from velocity.contract.placement import HostNumber
 from velocity.contract.problems import Problem
 
 ADDRESS = r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]/@]{1,253}):\d{1,5}\Z"
 
-Host = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="the id of a host")]
 HostName = Annotated[
     str,
     Meta(
@@ -39,17 +40,11 @@ HostName = Annotated[
     ),
 ]
 Address = Annotated[str, Meta(max_length=300, pattern=ADDRESS, description="`host:port` where its node listens")]
-Duty = Annotated[
-    Literal["active", "draining", "maintenance"],
-    Meta(description="its duty. draining: no more VMs are placed on it; maintenance: no VM starts on it"),
-]
 LABEL = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?\Z")]
 LabelValue = Annotated[str, Meta(max_length=63, pattern=r"^[A-Za-z0-9._/-]*\Z")]
 Labels = Annotated[
     dict[LABEL, LabelValue], Meta(max_length=32, description="names and values for choosing hosts, such as `rack: a`")
 ]
-
-
 NodeState = Literal["online", "unreachable", "joining", "dead"]
 
 
@@ -92,7 +87,7 @@ class NodeBlocklist(Wire, frozen=True):
 class NodeInfo(Wire, frozen=True):
     """A host, in its last known state if it does not answer."""
 
-    host: Host
+    host: HostNumber
     name: str
     own: Annotated[bool, Meta(description="whether the server itself runs on it")]
     state: Annotated[
@@ -166,7 +161,7 @@ class NodeInfo(Wire, frozen=True):
     copy_message: Annotated[str, Meta(description="why its copy is not newer")] | UnsetType = UNSET
 
 
-class ListNodes(Paged[Host], frozen=True):
+class ListNodes(Paged[HostNumber], frozen=True):
     pass
 
 
@@ -185,13 +180,13 @@ class Nodes(Wire, frozen=True):
 
 
 class ShowNode(Wire, frozen=True):
-    host: Host
+    host: HostNumber
 
 
 class SetNode(Change, frozen=True):
     """Absent fields keep their value."""
 
-    host: Host
+    host: HostNumber
     name: HostName | UnsetType = UNSET
     address: Address | UnsetType = UNSET
     duty: Duty | UnsetType = UNSET
@@ -209,7 +204,7 @@ class SetNode(Change, frozen=True):
 
 
 class RemoveNode(Change, frozen=True):
-    host: Host
+    host: HostNumber
 
 
 class MakeToken(Change, frozen=True):
@@ -251,7 +246,7 @@ class JoinNode(Change, frozen=True):
 class Joined(Wire, frozen=True):
     """`proof` covers all other fields: only a server that has the token's secret can make it."""
 
-    host: Host
+    host: HostNumber
     name: str
     certificate: str
     authority: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from velocity.hypervisor.port import Fact
 
+OLDER_RUN = "an older run of this machine has not ended yet"
 MOVING = "it is being moved to another host: wait until that is done, or cancel the move"
 AWAY = {
     Fact.INCOMING: "it is being received from another host, and does not run yet",
@@ -14,6 +15,8 @@ AWAY = {
 NOT_YET = "the guest has not released it yet"
 COLD_DISPLAY = "displays are added and removed at a start"
 NO_SIZE = "the guest did not follow at once: it needs a driver (virtio-gpu) and a desktop that follows"
+NOT_COPIED = "its disk is not being copied"
+WHEN_ATTACHED = "cache and sectors of a disk are set when it is attached"
 COPIED = "it is being moved or converted, and stays until that is done"
 LESS_CPUS = "CPUs are not removed from a running guest"
 MORE_CPUS = "more CPUs than at the start need max_cpus, set before the start"

@@ -6,9 +6,9 @@ from velocity.hypervisor.fake.faults import Faults
 from velocity.hypervisor.fake.guest import Copying, FakeRun
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import HypervisorError, Incarnation, MirrorProgress
+from velocity.hypervisor.waits import NOT_COPIED
 from velocity.storage.port import MediaRef
 
-NONE = "its disk is not being copied"
 TOTAL = 1 << 20
 
 
@@ -75,5 +75,5 @@ class FakeMirrors:
             run.devices.copying.discard(source.medium)
             raise HypervisorError(self.breaks)
         if source.medium not in run.mirrors:
-            raise HypervisorError(NONE)
+            raise HypervisorError(NOT_COPIED)
         return run.mirrors[source.medium]

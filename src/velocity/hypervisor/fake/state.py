@@ -18,7 +18,7 @@ from velocity.hypervisor.port import (
     NotRunning,
     Unknown,
 )
-from velocity.hypervisor.waits import AWAY, MOVING
+from velocity.hypervisor.waits import AWAY, MOVING, OLDER_RUN
 
 
 class FakeState:
@@ -79,7 +79,7 @@ class FakeState:
         if who.epoch <= last:
             raise HypervisorError(f"run {who.epoch} is not newer than run {last}")
         if who.machine in self.runs:
-            raise HypervisorError("an older run of this machine has not ended yet")
+            raise HypervisorError(OLDER_RUN)
 
     def spend(self, who: Incarnation) -> None:
         """This epoch is never started any more."""

@@ -43,10 +43,11 @@ from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_lin
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
 from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import OLDER, Run
+from velocity.hypervisor.qemu.runs import Run
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import copy
 from velocity.hypervisor.qemu.spool import SpooledConsole
+from velocity.hypervisor.waits import OLDER_RUN
 from velocity.network import taps
 from velocity.sandbox import View
 from velocity.storage.port import variables
@@ -327,7 +328,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "a file that this VM needs is missing: one of its media, or a program of QEMU's (see `velocity doctor`)"
     if isinstance(error, FileExistsError):
-        return error.strerror or OLDER
+        return error.strerror or OLDER_RUN
     if isinstance(error, OSError):
         return f"the host refused to start it: {error.strerror or error}"
     return str(error)

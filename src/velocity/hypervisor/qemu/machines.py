@@ -30,10 +30,10 @@ from velocity.hypervisor.qemu.live import nodes
 from velocity.hypervisor.qemu.live.growth import grow
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import OLDER
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
+from velocity.hypervisor.waits import OLDER_RUN
 from velocity.storage.port import MediaRef
 
 
@@ -66,7 +66,7 @@ class QemuMachines:
         """
         start, qemu = self._starts.of(who.machine), self._watched.of(who.machine)
         if start is not None or self._adoption.unwatched(who.machine) is not None:
-            raise HypervisorError(OLDER)
+            raise HypervisorError(OLDER_RUN)
         if qemu is not None:
             await _cleared(qemu, who, deadline)
         ended = self._news.begin(who)
@@ -195,7 +195,7 @@ class QemuMachines:
 async def _cleared(qemu: WatchedRun, who: Incarnation, deadline: float) -> None:
     """Return when the previous run is cleaned up, which this one acknowledges. Raises `HypervisorError`."""
     if not qemu.gone:
-        raise HypervisorError(OLDER)
+        raise HypervisorError(OLDER_RUN)
     if who.epoch > qemu.who.epoch:
         qemu.acknowledged.set()
     try:

@@ -29,6 +29,7 @@ from velocity.hypervisor.qemu.run_note import Run as Run
 from velocity.hypervisor.qemu.run_note import RunEnd as RunEnd
 from velocity.hypervisor.qemu.run_note import RunNic as RunNic
 from velocity.hypervisor.qemu.spool import SpoolRange, range_of
+from velocity.hypervisor.waits import OLDER_RUN
 from velocity.network.rules import link_name
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ CLAIMS = Path("/run/velocity/uids")
 
 SOCKET_PATH = 107
 """The longest path of a unix socket in bytes. unix(7)"""
-
-
-OLDER = "an older run of this machine has not ended yet"
 
 
 class TooLong(Exception):
@@ -180,7 +178,7 @@ class Runs:
         run = _read(directory)
         lives = machine in self._table() if run is None else self.process(run) is not None
         if lives:
-            raise FileExistsError(errno.EEXIST, OLDER)
+            raise FileExistsError(errno.EEXIST, OLDER_RUN)
         return run or Run(machine=machine, epoch=0, boot=self._boot)
 
     def write(self, run: Run) -> None:

@@ -11,11 +11,10 @@ from msgspec import UNSET, structs
 from velocity.contract.machines import Attachment, EmptyDrive, MediaMode
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import SECTOR, DiskLimits, HostFacts
-from velocity.hypervisor.waits import FULL
+from velocity.hypervisor.waits import FULL, WHEN_ATTACHED
 from velocity.machines.rules import Spec
 from velocity.media.rules import Medium, is_blank
 
-FORM = "cache and sectors of a disk are set when it is attached"
 FIXED = "a BLOCK disk that was attached at the start cannot be removed while the VM runs"
 NEWER = "needs hardware 2, from the next start on: `velocity vm set VM --hardware latest`"
 
@@ -101,7 +100,7 @@ def what_waits(spec: Spec, run: Spec, facts: HostFacts) -> str:
     whys += [_why_not_removed(one, run) for key, one in has.items() if key not in stay]
     stays = [(has[key], one) for key, one in wanted.items() if key in stay]
     whys += [FULL] if has_ports(run, facts) and _blocks_coming(spec, run) > free_ports(spec, run, facts) else []
-    whys += [FORM for before, one in stays if structs.replace(before, limits=one.limits, boot=one.boot) != one]
+    whys += [WHEN_ATTACHED for before, one in stays if structs.replace(before, limits=one.limits, boot=one.boot) != one]
     return "; ".join(dict.fromkeys(why for why in whys if why))
 
 

@@ -22,11 +22,10 @@ from velocity.hypervisor.qemu.layout import BEHIND
 from velocity.hypervisor.qemu.live import nodes, places, unplug
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import Found, number_in, read
-from velocity.hypervisor.waits import COPIED, NOT_YET
+from velocity.hypervisor.waits import COPIED, NOT_YET, WHEN_ATTACHED
 
 NOT_KNOWN = -1
 FIXED = "a BLOCK disk that was attached at the start cannot be removed while it runs"
-FORM = "cache and sectors of a disk are set when it is attached"
 
 
 async def alter(change: Change) -> None:
@@ -222,7 +221,7 @@ async def _set_limits(change: Change, found: Found) -> None:
         if disk is None or has is None or number is None:
             continue
         if structs.replace(has, limits=disk.limits, boot=disk.boot) != disk:
-            change.wait("disks", FORM, disk)
+            change.wait("disks", WHEN_ATTACHED, disk)
         if has.limits != disk.limits:
             await limit(change.qemu.execute, {number: disk.limits}, change.left)
         has = structs.replace(has, limits=disk.limits, boot=disk.boot)

@@ -20,9 +20,9 @@ from velocity.hypervisor.qemu.live import disks, nodes
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.live.found import number_in
 from velocity.hypervisor.qemu.run_note import Run, RunMirror
+from velocity.hypervisor.waits import NOT_COPIED
 from velocity.storage.port import MediaRef
 
-NONE = "its disk is not being copied"
 PAUSE = 0.02
 """Seconds between two looks at a job that is about to finish."""
 LIVE = frozenset({"created", "running", "paused", "ready", "standby", "waiting", "pending"})
@@ -116,7 +116,7 @@ async def _job(change: Change, media: MediaRef) -> Job:
     jobs = await _jobs(change, media)
     live = next((one for one in jobs if one.status in LIVE), None)
     if live is None:
-        raise HypervisorError(next((one.error for one in jobs if one.error), NONE))
+        raise HypervisorError(next((one.error for one in jobs if one.error), NOT_COPIED))
     return live
 
 
@@ -133,7 +133,7 @@ async def hold(change: Change, source: MediaRef) -> None:
             async for jobs in _watched(change, source):
                 now = next((one for one in jobs if one.name == job.name), None)
                 if now is None or now.status == "concluded":
-                    raise HypervisorError(now.error if now and now.error else NONE)
+                    raise HypervisorError(now.error if now and now.error else NOT_COPIED)
                 if now.status == "pending":
                     return
     except TimeoutError:
