@@ -297,7 +297,7 @@ class Users:
             self._updates.revoke(uid, gid, bits)
 
     def _held_on(self, caller: Caller, gid: int) -> int:
-        """Whether the caller holds it there, also by inheritance. A group that does not exist counts as group 0."""
+        """What the caller holds on the group, as `rules.held`. One that does not exist counts as group 0."""
         directory = self._directory
         return rules.held(directory.groups, directory.held(caller.uid), directory.existing(gid))
 

@@ -169,7 +169,7 @@ def unreachable(info: VmInfo) -> str:
 
 
 def answers(found: Target, seconds: float) -> bool:
-    """Wait until something responds with the greeting of ssh."""
+    """Wait until something responds with the greeting of ssh; returns whether it has in so many seconds."""
     end = time.monotonic() + seconds
     with waiting(f"waiting until ssh answers at {found}"):
         while True:

@@ -144,7 +144,7 @@ def passwd(user_: int | None, password_stdin: bool) -> None:
 
 
 def _signs_in(client: Client, name: str, given: str) -> bool:
-    """Sign in again, instead of with the saved session, which has ended."""
+    """Whether it was possible to sign in again, instead of with the saved session, which has ended."""
     try:
         connection.keep(client, client.sign_in(name=name, password=given), name)
     except ClientError:

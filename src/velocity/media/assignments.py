@@ -155,7 +155,7 @@ class Assignments:
         self._assignments = {key: one for key, one in self._assignments.items() if key[0] not in gids}
 
     def _check_exists(self, caller: Caller, permission: Permission, mpid: int) -> bool:
-        """Raises `Refused` if there is no such pool, at once for those with the permission on group 0."""
+        """Whether there is such a pool. Raises `Refused` if not, for those who hold the permission on group 0."""
         if mpid not in self._pools and self._directory.holds(caller.uid, permission, ROOT_GROUP):
             raise Refused(
                 Problem.POOL_NOT_FOUND,

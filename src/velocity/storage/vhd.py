@@ -21,7 +21,7 @@ Read = Callable[[int, int], bytes]
 
 
 def is_vhd(read: Read, size: int) -> bool:
-    """All except fixed ones have a copy of the footer at the beginning."""
+    """Whether it is one. All except fixed ones have a copy of the footer at the beginning."""
     return read(0, len(MARK)) == MARK or footer(read, size) is not None
 
 

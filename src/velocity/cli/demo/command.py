@@ -140,7 +140,7 @@ def _vm(client: Client, steps: Steps, gid: int, mid: UUID, name: str) -> int:
 
 
 def _watch(client: Client, steps: Steps, vmid: int, *, wait: bool) -> bool:
-    """Start it if necessary, and show its console until it reports that it is ready."""
+    """Start it if necessary, and show its console until it reports that it is ready. False: it has not."""
     running = client.vm_state(vmid=vmid).state is State.RUNNING
     steps.begin("Its serial console" if running else "Starting it; its serial console")
     client.set_vm_state(vmid=vmid, state="RUNNING")

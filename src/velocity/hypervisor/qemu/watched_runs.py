@@ -209,9 +209,9 @@ class WatchedRuns:
                 tell()
 
     def clear(self, run: Run, mounts: Mounts | None = None) -> bool:
-        """Blocks as long as `ip` and the file system: call it in a thread. What stays is removed later.
+        """Remove what the run has left; returns whether all is gone. What stays is removed later.
 
-        `mounts` has kept the process's mounts.
+        Blocks as long as `ip` and the file system: call it in a thread. `mounts` has kept the process's mounts.
         """
         if mounts is not None:
             mounts.close()

@@ -160,7 +160,7 @@ class Settling:
                 await self._again(crossing, self._let_run)
             if crossing.move.phase is Phase.DONE:
                 await self._keep(crossing.move)
-                await self._again(crossing, self._is_not_awaited)
+                await self._again(crossing, self._release_if_over)
             if crossing.move.phase is Phase.BACK:
                 await self._again(crossing, self._undo)
         except OutcomeUnknown:  # the server ends
@@ -315,7 +315,7 @@ class Settling:
             return False
         return True
 
-    async def _is_not_awaited(self, crossing: Crossing) -> bool:
+    async def _release_if_over(self, crossing: Crossing) -> bool:
         """If its run was declared over meanwhile, because a host was lost, release what waits at the target."""
         move = crossing.move
         if not move.live or crossing.is_open or self._hosts.find(move.target) is None:

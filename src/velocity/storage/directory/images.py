@@ -307,7 +307,7 @@ def most(size: int) -> int:
 
 
 def cloned(source: int, target: int) -> bool:
-    """Share the blocks if the file system can: immediate, without copying."""
+    """Share the blocks, without copying, if the file system can; returns whether it has."""
     try:
         fcntl.ioctl(target, FICLONE, source)
     except OSError:

@@ -27,6 +27,7 @@ from velocity.uninterrupted import whole
 STEP = 256 << 20
 """Bytes that unpacking reserves at a time, as the total is not known; fewer if they are not free."""
 BLOCK = 1 << 16
+"""Bytes of unpacked data of which zeros become a hole, and the least that unpacking reserves."""
 LAYERS = 5
 """Layers of packing and archives that are unpacked."""
 
@@ -318,7 +319,7 @@ class DirectoryJobs:
             self._directories.get(target.pool).retry()
 
     def _end_behind(self, tasks: set[asyncio.Task[Any]]) -> None:
-        """End all jobs, without waiting for one that hangs."""
+        """Keep these tasks until they have ended, although nobody waits for them any more."""
         self._ending |= tasks
         for task in tasks:
             task.add_done_callback(self._ended)
@@ -329,6 +330,7 @@ class DirectoryJobs:
             task.exception()  # it was reported, or nobody asks for it any more
 
     async def close(self) -> None:
+        """End all jobs, without waiting for one that hangs."""
         await asyncio.gather(*(self.cancel(target, deadline=GIVE_UP) for target in list(self._jobs)))
 
     def _get(self, target: MediaRef) -> RunningJob:
