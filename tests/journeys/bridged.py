@@ -14,6 +14,7 @@ from tests.network import frames
 from tests.root import only_root
 
 WORLD, OUT = "192.0.2.1", "192.0.2.2"
+NET6 = "fd00:5::"
 NETBOOT = "netboot.efi"
 HTTP = 8000
 """The file that guests boot from the network, and the port at which they ask for it."""
@@ -37,6 +38,7 @@ def bridged() -> Iterator[str]:
             "link add br0 type bridge",
             "addr add 198.51.100.1/24 dev br0",
             f"addr add {frames.HOST6}/64 dev br0 nodad",
+            f"addr add {NET6}1/64 dev br0 nodad",
             "link set br0 up",
             "link add vb0 type veth peer name up0",
             "link set vb0 master br0 up",
@@ -53,6 +55,8 @@ def bridged() -> Iterator[str]:
             run("ip", "-n", f"{name}w", *words.split())
         command = ["ip", "netns", "exec", name, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"]
         command += ["--bind-interfaces", "--interface=br0", "--no-ping", "--dhcp-range=198.51.100.50,198.51.100.99,1h"]
+        # There is nothing to boot by IPv6: firmware that gets no answer at all tries it for more than a minute.
+        command += [f"--dhcp-range={NET6}50,{NET6}99,64,1h"]
         (directory / NETBOOT).write_bytes(b"MZ" + bytes(4094))
         directory.chmod(0o755)
         command += ["--enable-tftp", f"--tftp-root={directory}", f"--dhcp-boot=tag:!http,{NETBOOT}"]

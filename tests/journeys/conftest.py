@@ -38,8 +38,8 @@ def start_server(tmp_path: Path, runtime: Path) -> Iterator[StartServer]:
 class Lasting:
     """A server with a guest that stays up from one test to the next: booting it is most of what they would cost.
 
-    The guest has the demo's ISO, and a disk in a pool that has room for little. Each test leaves it as it was, or
-    ended: then the next one finds it booted anew.
+    The guest has the demo's ISO, a disk in a pool that has room for little, and an empty USB drive. Each test leaves it
+    as it was, or ended: then the next one finds it booted anew.
     """
 
     def __init__(self, place: Path, guest: Guest) -> None:
@@ -77,20 +77,20 @@ class Lasting:
     def _begin(self) -> None:
         self._begun += 1
         place = self._place / str(self._begun)
-        self.small = place / "small"
+        self.big, self.small = place / "big", place / "small"
         self.small.mkdir(parents=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(self.small)], check=True)
         self._undo.callback(subprocess.run, ["umount", str(self.small)], check=True)
         runtime = Path(tempfile.mkdtemp(prefix="vel-"))
         self._undo.callback(shutil.rmtree, runtime)
-        pools = f'[{{mpid=1, name="default", path="{place}/big"}}, {{mpid=2, name="small", path="{self.small}"}}]'
+        pools = f'[{{mpid=1, name="default", path="{self.big}"}}, {{mpid=2, name="small", path="{self.small}"}}]'
         self.server = server = Server(place / "data", runtime_dir=str(runtime), pools=pools, move_address="127.0.0.1")
         self._undo.callback(self._close, server)
         server.start()
         disk = server.ok("PUT", "/m/media/create", mpid=2, gid=0, name="disk", size=64 << 20)["mid"]
         iso = server.upload("guest.iso", self._guest.iso.read_bytes())
         media = [{"mid": iso, "mode": "VIRTIO"}, {"mid": disk, "mode": "BLOCK"}]
-        body = {"name": "lasting", "gid": 0, "cpus": 1, "memory_mib": 256, "media": media}
+        body = {"name": "lasting", "gid": 0, "cpus": 1, "memory_mib": 256, "media": media, "drives": [{"mode": "USB"}]}
         body |= {"max_cpus": 2, "max_memory_mib": 512, "displays": [{"name": "screen", "width": 1280, "height": 720}]}
         self.vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
         server.ok("PUT", "/v/vm/state", vmid=self.vmid, state="RUNNING")

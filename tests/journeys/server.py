@@ -278,8 +278,17 @@ class Terminal:
         """Wait for the demo guest's shell; what it said until then."""
         said = self.until(b"GUEST READY", seconds).decode("utf-8", "replace").replace("\r", "")
         self.until(b"# ", PATIENCE)
-        time.sleep(1)
         return said
+
+    def firmware(self) -> None:
+        """Wait until the firmware, which has nothing to boot, is about to start its shell."""
+        self.until(b"any other key", PATIENCE)
+
+    def shell(self) -> None:
+        """Wait for the firmware's shell."""
+        self.firmware()
+        self.type("\r")  # it waits two seconds for what may follow Escape
+        self.until(b"Shell>", PATIENCE)
 
     def close(self) -> None:
         self._opened.close()

@@ -66,7 +66,7 @@ def check_same(lasting: Lasting, terminal: Terminal, name: str, file: Path, scra
 @pytest.mark.holds("IMAGE-52")
 def test_disks_move_and_are_converted_while_a_guest_writes_to_them(lasting: Lasting, tmp_path: Path) -> None:
     server, vmid = lasting.server, lasting.vmid
-    big = lasting.small.parent / "big"
+    big = lasting.big
     before = server.ok("POST", "/v/vm", vmid=vmid)["media"]
     (mid,) = [one["mid"] for one in before if one["mode"] == "BLOCK"]
     terminal = server.console(vmid)

@@ -23,31 +23,12 @@ def namespace() -> Iterator[str]:
         yield name
 
 
-@pytest.mark.holds("GUEST-83")
-def test_a_vm_boots_from_the_network_of_its_host_nic(namespace: str, tmp_path: Path, runtime: Path) -> None:
-    """As far as the firmware's own word that it has the file."""
-    nics = '[{nicid=7, identifier="br0", description="a bridge"}]'
-    server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
-    try:
-        server.start()
-        disk = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="empty", size=1 << 20)["mid"]
-        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 128, "media": [{"mid": disk, "mode": "VIRTIO"}]}
-        body |= {"nics": [{"type": "BRIDGE", "host": 7, "boot": 1}]}
-        vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
-        terminal = server.console(vmid)
-        said = terminal.until(b"NBP file downloaded successfully", PATIENCE).decode("utf-8", "replace")
-        assert "Start PXE over IPv4" in said and NETBOOT in said, said
-        terminal.close()
-        server.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
-    finally:
-        server.close()
-
-
 @pytest.mark.whole
-@pytest.mark.holds("GUEST-92")
-def test_a_vm_boots_a_system_by_http(namespace: str, tmp_path: Path, runtime: Path, guest: Guest) -> None:
-    """What it has by PXE is no program that could be started, and nobody answers by IPv6: both take their time."""
+@pytest.mark.holds("GUEST-83", "GUEST-92")
+def test_a_vm_boots_by_pxe_and_by_http_from_the_network_of_its_host_nic(
+    namespace: str, tmp_path: Path, runtime: Path, guest: Guest
+) -> None:
+    """What it gets by PXE is no program, so that the firmware goes on with HTTP, by which Linux boots."""
     esp = str(tmp_path / "esp.img")
     run("xorriso", "-osirrox", "on", "-indev", str(guest.iso), "-extract", "/esp.img", esp)
     run("mcopy", "-i", esp, "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / NETBOOT))
@@ -59,11 +40,15 @@ def test_a_vm_boots_a_system_by_http(namespace: str, tmp_path: Path, runtime: Pa
     server = Server(tmp_path / "data", netns=namespace, nics=nics, runtime_dir=str(runtime))
     try:
         server.start()
-        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 512, "nics": [{"type": "BRIDGE", "host": 7}]}
+        disk = server.ok("PUT", "/m/media/create", mpid=1, gid=0, name="empty", size=1 << 20)["mid"]
+        body = {"name": "net", "gid": 0, "cpus": 1, "memory_mib": 256, "media": [{"mid": disk, "mode": "VIRTIO"}]}
+        body |= {"nics": [{"type": "BRIDGE", "host": 7, "boot": 1}]}
         vmid = int(server.ok("PUT", "/v/vm/efi", **body)["vmid"])
         server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         terminal = server.console(vmid)
-        said = terminal.boot(20 * PATIENCE)
+        said = terminal.until(b"NBP file downloaded successfully", PATIENCE).decode("utf-8", "replace")
+        assert "Start PXE over IPv4" in said and NETBOOT in said, said
+        said = terminal.boot()
         assert "Start HTTP Boot over IPv4" in said, said
         assert "inet 198.51.100." in terminal.run("ip -4 addr show eth0")
         terminal.close()

@@ -38,9 +38,7 @@ def test_guests_outlive_a_killed_server(start_server: StartServer) -> None:
         server.ok("PUT", "/v/vm/state", vmid=one, state="RUNNING")
     server.ok("PUT", "/v/vm/state", vmid=second, state="PAUSED")
     terminal = server.console(first)
-    terminal.until(b"any other key", PATIENCE)
-    terminal.type("\x1b")
-    terminal.until(b"Shell>", PATIENCE)
+    terminal.shell()
 
     before = server.processes()
     assert len(before) == 2

@@ -21,10 +21,11 @@ from uuid import uuid4
 import msgspec
 
 from tests.node.served import Served
-from tests.patience import at_last, eventually
+from tests.patience import PATIENCE, at_last, eventually
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
+    ByteStream,
     DisplaySpec,
     Fact,
     FactCause,
@@ -63,6 +64,14 @@ class NoMedia(DirectoryFiles):
 
 def machine(epoch: int = 1) -> Incarnation:
     return Incarnation(uuid4(), HOST, epoch)
+
+
+async def until(serial: ByteStream, words: bytes) -> None:
+    """Wait until a guest says that."""
+    said = b""
+    while words not in said:
+        said += (came := await asyncio.wait_for(serial.read(), PATIENCE))
+        assert came, said
 
 
 def next_run(who: Incarnation, by: int = 1) -> Incarnation:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.patience import asked_until
-from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, machine, next_run, spec
+from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, machine, next_run, spec, until
 from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplayConsole,
@@ -234,11 +234,9 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     assert (adopted.who, adopted.fact, adopted.why) == (who, Fact.RUNNING, FactCause.ASKED)
     assert who.machine not in await second.hosts.kept(HOST, deadline=DEADLINE), "it runs"
     serial = await second.consoles.open(who, SerialConsole(), deadline=DEADLINE)
-    said = b""
-    while b"Shell>" not in said:
-        said += await asyncio.wait_for(serial.read(), 60)
-        if b"any other key" in said:
-            await serial.write(b"\x1b")
+    await until(serial, b"any other key")
+    await serial.write(b"\r")
+    await until(serial, b"Shell>")
     listener = Listener(second)
     await serial.write(b"reset -s\r")
     assert (await listener.hears(who, Fact.ENDED)).why is FactCause.GUEST_SHUTDOWN

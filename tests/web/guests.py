@@ -61,9 +61,7 @@ def in_shell(server: Server, name: str) -> int:
     """A VM without media, in its firmware's shell: its id."""
     vmid = _vm(server, name, 128, [])
     terminal = server.console(vmid)
-    terminal.until(b"any other key", PATIENCE)
-    terminal.type("\x1b")
-    terminal.until(b"Shell>", PATIENCE)
+    terminal.shell()
     terminal.close()
     return vmid
 

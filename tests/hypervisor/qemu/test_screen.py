@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.patience import eventually
-from tests.ports.subjects import DEADLINE, HOST, NoMedia
+from tests.ports.subjects import DEADLINE, HOST, NoMedia, until
 from tests.processes import open_files
 from velocity.config import Settings
 from velocity.hypervisor.port import (
@@ -129,11 +129,9 @@ async def started(tmp_path: Path, runtime: Path) -> tuple[QemuHypervisor, Incarn
 async def shell(driver: QemuHypervisor, who: Incarnation) -> None:
     """Wait for the firmware's own shell."""
     serial = await driver.consoles.open(who, SerialConsole(), deadline=DEADLINE)
-    said = b""
-    while b"Shell>" not in said:
-        said += await asyncio.wait_for(serial.read(), 60)
-        if b"any other key" in said:
-            await serial.write(b"\x1b")
+    await until(serial, b"any other key")
+    await serial.write(b"\r")
+    await until(serial, b"Shell>")
     await serial.close()
     await asyncio.sleep(0.5)
 
