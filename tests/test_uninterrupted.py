@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,7 @@ from tests.patience import PATIENCE, eventually
 from velocity.hypervisor.qemu.live import nodes
 from velocity.hypervisor.qemu.live.change import Change
 from velocity.storage.port import MediaRef
-from velocity.uninterrupted import in_thread
+from velocity.uninterrupted import ended, in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +70,33 @@ async def test_without_a_cancellation_the_result_is_the_callers() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         await in_thread(int, "seventeen", undo=undone.append)
     assert undone == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_whoever_is_cancelled_waits_for_the_end_and_leaves_no_error_that_nobody_takes(fails: bool) -> None:
+    """asyncio would log it, with its traceback."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    go_on = asyncio.Event()
+
+    async def work() -> str:
+        await go_on.wait()
+        if fails:
+            raise ValueError("it fails")
+        return "done"
+
+    doing = asyncio.ensure_future(work())
+    waiting = asyncio.ensure_future(ended(doing))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    go_on.set()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    assert doing.done()
+    del doing, waiting
+    gc.collect()
+    await asyncio.sleep(0)
+    assert told == []

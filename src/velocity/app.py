@@ -55,7 +55,6 @@ from velocity.machines.consoles.screens import VmScreens
 from velocity.machines.guest.addresses import Addresses
 from velocity.machines.guest.guests import VmGuests
 from velocity.machines.hosts.evacuated import Evacuated
-from velocity.machines.hosts.orphans import remove_machine_data
 from velocity.machines.move.wiring import arriving, host_moves
 from velocity.machines.placement.host_memory import HostMemory
 from velocity.machines.placement.reach import Reach
@@ -272,7 +271,7 @@ def compose(
         """Remove the data outside the database of a VM that is removed permanently."""
         await asyncio.to_thread(taken.remove, machine.uuid)
         await fleet.variables.forget(machine.uuid)
-        await remove_machine_data(driver, machine.host, machine.uuid)
+        await fleet.data.remove(machine.host, machine.uuid)
 
     purging = Purging(
         SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget, steady,

@@ -23,6 +23,8 @@ async def ended(doing: asyncio.Future[T]) -> T:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
         await _end_of(doing)
+        if not doing.cancelled():
+            doing.exception()  # marks it as retrieved: the caller is gone
         raise
 
 

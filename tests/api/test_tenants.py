@@ -295,6 +295,8 @@ async def test_assigning_pools(w: World) -> None:
     assign = "/m/pool/assign"
     assert await w.refused("PUT", assign, key, gid=0, mpid=1) == (403, 6200)
     assert await w.refused("PUT", assign, key, gid=low, mpid=1) == (403, 6200), "top has not the pool itself"
+    told = (await w.call("PUT", assign, key, gid=low, mpid=1))["message"]
+    assert told == "the parent of top/low does not have pool 1, and cannot pass it on"
     assert await w.refused("PUT", assign, key, gid=low, mpid=99) == (403, 6200), "one that is not there looks the same"
     assert await w.refused("PUT", assign, gid=99, mpid=1) == (404, 6210)
     assert await w.refused("PUT", assign, gid=top, mpid=99) == (404, 6211)

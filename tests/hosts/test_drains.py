@@ -16,7 +16,7 @@ from tests.hosts.together import Other, smaller, together
 from tests.patience import asked_until, eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
-from velocity.hypervisor.port import MovePhase
+from velocity.hypervisor.port import HostId, MovePhase
 from velocity.machines.move.targets import Targets
 from velocity.storage.patience import waits
 
@@ -184,6 +184,30 @@ async def test_a_drain_that_is_cancelled_leaves_the_vms_under_way_where_they_wer
         assert objects(b.disks.pools[20]) == {}
         assert (await w.ok("POST", "/h/node", host=1))["duty"] == "draining"
         assert (await wait(w, await w.ok("PUT", "/h/node/drain", host=1)))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-246")
+async def test_a_drain_that_is_cancelled_as_a_move_begins_cancels_that_too(tmp_path: Path) -> None:
+    async with together(tmp_path / "data", b := Other(2, "b")) as w:
+        vmid, asked, hold, free = await running(w), list[HostId](), asyncio.Event(), b.fake.hosts.memory_free
+
+        async def memory_free(host: HostId, *, deadline: float) -> int:
+            asked.append(host)
+            await hold.wait()
+            return await free(host, deadline=deadline)
+
+        b.fake.hosts.memory_free = memory_free  # type: ignore[method-assign]
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await eventually(lambda: bool(asked))
+        cancel = asyncio.ensure_future(w.ok("DELETE", "/t/task", tid=drain["tid"]))
+        await eventually(lambda: cancel.done() or any(one.cancelling() for one in asyncio.all_tasks()))
+        hold.set()
+        assert (await cancel)["state"] == "CANCELLED"
+        tasks = (await w.ok("POST", "/t/task/list", gid=0))["tasks"]
+        assert [one["state"] for one in tasks if one["kind"] == "move_vm"] == ["CANCELLED"]
+        await cleared(w)
+        assert await host_of(w, vmid) == 1
+        assert b.fake.runs == {}
 
 
 @pytest.mark.holds("MANY-269")

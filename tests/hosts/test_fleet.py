@@ -45,6 +45,22 @@ async def test_a_vm_lives_on_its_host(tmp_path: Path, b: Other) -> None:
         assert w.hypervisor.machines.forgotten == []
 
 
+@pytest.mark.holds("DUR-21")
+async def test_what_a_silent_host_stores_of_a_vm_that_is_removed_goes_once_it_responds(
+    tmp_path: Path, b: Other
+) -> None:
+    """It has guests' data, and the next start of the server may be far."""
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("web", host=2)
+        uuid, silent, host = machine(w, vmid), w.server.hosts.silent, HostId(2)
+        b.fake.faults.lose(host)
+        await eventually(lambda: host in silent)
+        await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
+        assert b.fake.machines.forgotten == []
+        b.fake.faults.heal(host)
+        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
+
+
 @pytest.mark.holds("MANY-6")
 async def test_where_a_vm_is_shows_where_it_could_be_elsewhere(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:

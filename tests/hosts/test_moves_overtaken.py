@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.api.images import wait
 from tests.api.world import Answer, World
@@ -15,15 +17,17 @@ from tests.hosts.test_moves import cleared, moved, running, used
 from tests.hosts.test_moves_settled import when_committed, when_handed
 from tests.hosts.test_pools import objects
 from tests.hosts.together import Other, machine, together
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import Fact, FactReport, HostId, Incarnation, MovePhase, SerialEnd
+from velocity.store.tables import host_moves
 
 pytestmark = pytest.mark.anyio
 B = HostId(2)
 PHASES = [one.value for one in MovePhase]
+STORED = "as it is stored"
 RECEIVED = "as it is received"
-MOMENTS = [RECEIVED, *PHASES, "handed over", "as it is committed", "once it is committed", "as it is let run"]
+MOMENTS = [STORED, RECEIVED, *PHASES, "handed over", "as it is committed", "once it is committed", "as it is let run"]
 Request = Callable[[int], Coroutine[Any, Any, Answer]]
 
 
@@ -54,6 +58,36 @@ def once_committed(fake: FakeHypervisor, do: Callable[[], asyncio.Task[Answer]])
     fake.mobility.last = late  # type: ignore[method-assign]
 
 
+def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> None:
+    """When its commit waits behind another one, which ends once the move has been told of its end."""
+    free, writer = b.fake.hosts.memory_free, w.server.database
+    keeper = w.server.services.fleet.get(vmid)
+    waits, ends = threading.Event(), threading.Event()
+    tasks: list[asyncio.Future[Any]] = []
+
+    def other(_: object) -> None:
+        waits.set()
+        ends.wait(PATIENCE)
+
+    def overtaken() -> bool:
+        return keeper.passage.moving is None or any(one.cancelling() for one in asyncio.all_tasks())
+
+    async def ask_amid() -> None:
+        await eventually(lambda: writer.waiting > 0, "that it waits to be stored")
+        do()
+        await eventually(overtaken, "that it is told")
+        ends.set()
+
+    async def memory_free(host: HostId, *, deadline: float) -> int:
+        if (moving := keeper.passage.moving) is not None and moving.tid is not None and not tasks:
+            tasks.append(asyncio.ensure_future(writer.aside(other)))
+            await eventually(waits.is_set)
+            tasks.append(asyncio.ensure_future(ask_amid()))  # the task stores it next
+        return await free(host, deadline=deadline)
+
+    b.fake.hosts.memory_free = memory_free  # type: ignore[method-assign]
+
+
 async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request) -> None:
     """In that moment of its move to b; returns when both have their answer. `ask` is given the move's task."""
     asked: list[asyncio.Task[Answer]] = []
@@ -67,7 +101,9 @@ async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request) -> None
             asked.append(asyncio.ensure_future(told()))
         return asked[0]
 
-    if moment == RECEIVED:
+    if moment == STORED:
+        as_it_is_stored(w, b, vmid, do)
+    elif moment == RECEIVED:
         hold = b.fake.faults.hold = asyncio.Event()
         await eventually(lambda: b.fake.faults.held > 0)
         do()
@@ -106,7 +142,8 @@ def where(w: World, b: Other, vmid: int) -> list[int]:
 
 
 async def whole(w: World, b: Other, vmid: int, mid: str) -> int:
-    """Its host, which alone has its disk; nothing is held for it on the other one."""
+    """Its host, which alone has its disk; nothing is held for it on the other one, or left in the database."""
+    assert await w.server.database.look(lambda connection: connection.execute(select(host_moves)).all()) == []
     shown = (await w.ok("POST", "/v/vm", vmid=vmid)).body
     assert "moving" not in shown
     here: int = shown["host"]["id"]
@@ -171,7 +208,7 @@ async def test_a_move_that_is_cancelled_in_any_moment_leaves_one_run_and_can_be_
         await amid(w, b, vmid, moment, lambda tid: w.call("DELETE", "/t/task", tid=tid))
         here = await whole(w, b, vmid, mid)
         assert where(w, b, vmid) == [here]
-        assert here == (1 if moment in (RECEIVED, *PHASES) else 2), "what is handed over is not taken back"
+        assert here == (1 if moment in (STORED, RECEIVED, *PHASES) else 2), "what is handed over is not taken back"
         assert (await moved(w, vmid, 3 - here))["state"] == "DONE"
         await cleared(w)
         assert where(w, b, vmid) == [3 - here] == [await whole(w, b, vmid, mid)]

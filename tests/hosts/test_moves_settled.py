@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy import insert
 
 from tests.api.images import wait
 from tests.hosts.test_moves import cleared, moved, running, stays, used
@@ -16,6 +17,9 @@ from tests.hosts.together import Other, machine, together
 from tests.patience import eventually
 from velocity.hypervisor.fake import Answer, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause, HostId, Incarnation, MovePhase, SerialEnd
+from velocity.storage.fake.pools import FakeContent
+from velocity.storage.port import HOST_POOL, variables
+from velocity.store.tables import host_moves
 
 pytestmark = pytest.mark.anyio
 A, B = HostId(1), HostId(2)
@@ -209,3 +213,23 @@ async def test_a_source_that_is_silent_is_cleared_later_also_by_the_next_server(
         assert objects(c.disks.pools[30]).keys() == {UUID(mid)}
         assert (await w.ok("POST", "/v/vm", vmid=vmid))["state"] == "RUNNING"
         assert (await moved(w, vmid, 2))["state"] == "DONE"
+
+
+@pytest.mark.holds("MANY-217")
+async def test_a_move_that_an_older_version_forgot_costs_a_vm_that_has_moved_since_nothing(
+    tmp_path: Path, b: Other
+) -> None:
+    """Its row was stored as its task was cancelled; a start undoes what it finds."""
+    async with together(tmp_path / "data", b) as w:
+        vmid, fake = await w.vm("web", host=1), w.hypervisor
+        uuid = machine(w, vmid)
+        assert (await moved(w, vmid))["state"] == "DONE"
+        await cleared(w)
+        b.disks.pools[HOST_POOL].kept[variables(uuid)] = has = FakeContent(data=b"boot 0001")
+        row = {"vmid": vmid, "uuid": str(uuid), "source": 1, "target": 2, "epoch": 0, "next_epoch": 0}
+        row |= {"media": "[]", "phase": "begun"}
+        await w.server.database.aside(lambda connection: connection.execute(insert(host_moves).values(row)) and None)
+    async with together(tmp_path / "data", b, hypervisor=fake) as w:
+        await cleared(w)
+        assert (await w.ok("POST", "/v/vm", vmid=vmid))["host"]["id"] == 2
+        assert b.disks.pools[HOST_POOL].kept[variables(uuid)] is has

@@ -38,7 +38,7 @@ from velocity.machines.hosts.availability import Availability
 from velocity.machines.hosts.evacuated import Evacuated
 from velocity.machines.hosts.evacuation import Evacuation
 from velocity.machines.hosts.kept_variables import KeptVariables, VariablesStore
-from velocity.machines.hosts.orphans import remove_orphans
+from velocity.machines.hosts.orphans import MachineData, remove_orphans
 from velocity.machines.hosts.watched import WatchedHost, WatchedHosts
 from velocity.machines.index import VmIndex
 from velocity.machines.port import MachineStore, Noted
@@ -101,6 +101,7 @@ class Fleet(VmIndex):
         self.unasked: set[int] = set()
         """The ids of VMs with a writable medium that an older version attached without checking the permission."""
         self.addresses = AddressBook()
+        self.data = MachineData(hypervisor)
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0, by=None: self.noted(did, named, gid, by), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
@@ -263,6 +264,7 @@ class Fleet(VmIndex):
     async def _on_host_back(self, news: HostBack, ended: list[Keeper]) -> None:
         await self._readmit(news.host)
         self.host_is_back()
+        self._in_background(self.data.remove_left(news.host))
         if self.hosts.of(news.host).welcomed:
             await autostart(ended, self._leads)
         else:

@@ -75,12 +75,12 @@ class Assignments:
             check_admitted()
             exists = self._check_exists(caller, Permission.POOL_ASSIGN, mpid)
             parent = self._directory.groups[self._directory.existing(gid)].parent_gid
-            missing = rules.more_than(wanted, self.of(parent, mpid) if exists else None)
+            missing = rules.more_than(wanted, self.of(parent, mpid) if exists else None, mpid)
             if missing:
                 raise Refused(
                     Problem.NO_PERMISSION,
-                    f"the parent of {self._directory.called(caller.uid, gid)} does not have {missing} in "
-                    f"pool {mpid} and cannot pass it on",
+                    f"the parent of {self._directory.called(caller.uid, gid)} does not have {missing}, and cannot "
+                    "pass it on",
                 )
             self._check_gain(caller, gid, mpid, wanted)
             self._directory.group(gid)
@@ -130,12 +130,12 @@ class Assignments:
     def _check_gain(self, caller: Caller, gid: int, mpid: int, wanted: Assignment) -> None:
         """Only those who may assign to the parent can give a group more. Raises `Refused(NO_PERMISSION)`."""
         existing = self._directory.existing(gid)
-        gained = rules.gained(wanted, self.own(gid, mpid), self.of(existing, mpid))
+        gained = rules.gained(wanted, self.own(gid, mpid), self.of(existing, mpid), mpid)
         parent = self._directory.groups[existing].parent_gid
         if gained is not None and not self._directory.holds(caller.uid, Permission.POOL_ASSIGN, parent):
             raise Refused(
                 Problem.NO_PERMISSION,
-                f"{self._directory.called(caller.uid, gid)} would gain {gained} in pool {mpid}: this needs "
+                f"{self._directory.called(caller.uid, gid)} would gain {gained}: this needs "
                 "velocity.pool.assign on its parent",
             )
 

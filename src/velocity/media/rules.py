@@ -121,27 +121,27 @@ def _narrowed(above: Assignment, own: Assignment) -> Assignment:
     return Assignment(quota=min(quotas, default=0), write=above.write and own.write, manage=above.manage and own.manage)
 
 
-def more_than(wanted: Assignment, above: Assignment | None) -> str | None:
+def more_than(wanted: Assignment, above: Assignment | None, mpid: int) -> str | None:
     """What of an assignment the parent group lacks, in words; None if nothing."""
     if above is None:
-        return "the pool"
+        return f"pool {mpid}"
     if wanted.write and not above.write:
-        return "`write`"
+        return f"`write` in pool {mpid}"
     if wanted.manage and not above.manage:
-        return "`manage`"
+        return f"`manage` in pool {mpid}"
     if above.quota and wanted.quota > above.quota:
-        return f"more quota than {sizes.size(above.quota)}"
+        return f"more quota than {sizes.size(above.quota)} in pool {mpid}"
     return None
 
 
-def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None) -> str | None:
+def gained(wanted: Assignment, own: Assignment | None, now: Assignment | None, mpid: int) -> str | None:
     """What of an assignment the group would gain, in words; None if nothing.
 
     `own` is the group's present assignment, `now` what it may do in the pool.
     """
     if own is not None and own.quota and not 0 < wanted.quota <= own.quota:
-        return f"more quota than {sizes.size(own.quota)}"
-    return more_than(replace(wanted, quota=0), now)
+        return f"more quota than {sizes.size(own.quota)} in pool {mpid}"
+    return more_than(replace(wanted, quota=0), now, mpid)
 
 
 def boot_warning(medium: Medium, called: str | None = None) -> str | None:

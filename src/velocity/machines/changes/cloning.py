@@ -26,7 +26,6 @@ from velocity.contract.problems import OutcomeUnknown, Problem, Refused
 from velocity.hypervisor.port import HostId, Hypervisor
 from velocity.machines import rules
 from velocity.machines.hosts import where
-from velocity.machines.hosts.orphans import remove_machine_data
 from velocity.machines.hosts.variables import copy_variables, drop_variables
 from velocity.machines.placement.rules import Placed, Wanted, place
 from velocity.machines.port import MachineStore
@@ -325,7 +324,7 @@ class Cloning:
             await self._creation.drop(medium)
         if not draft.fresh:
             await drop_variables(self._own_storage(draft.machine), draft.machine.uuid)
-            await remove_machine_data(self._hypervisor, draft.machine.host, draft.machine.uuid)
+            await self._fleet.data.remove(draft.machine.host, draft.machine.uuid)
 
     def _give_back(self, draft: Draft) -> None:
         if not draft.owned:

@@ -13,12 +13,25 @@ from velocity.machines.run.observer import Observer
 log = logging.getLogger(__name__)
 
 
-async def remove_machine_data(hypervisor: Hypervisor, host: HostId, uuid: UUID) -> None:
-    """A machine was removed permanently: remove its firmware variables and logs, now or at the next start."""
-    try:
-        await hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
-    except HypervisorError as error:
-        log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
+class MachineData:
+    """What hosts store for machines that were removed permanently: their firmware variables and logs."""
+
+    def __init__(self, hypervisor: Hypervisor) -> None:
+        self._hypervisor = hypervisor
+        self._left: dict[HostId, list[UUID]] = {}
+
+    async def remove(self, host: HostId, uuid: UUID) -> None:
+        """Remove it, now, once its host responds again, or at the next start."""
+        try:
+            await self._hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
+        except HypervisorError as error:
+            log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
+            self._left.setdefault(host, []).append(uuid)
+
+    async def remove_left(self, host: HostId) -> None:
+        """The host responds again."""
+        for uuid in self._left.pop(host, ()):
+            await self.remove(host, uuid)
 
 
 async def remove_orphans(hypervisor: Hypervisor, host: HostId, observer: Observer, known: Collection[str]) -> None:

@@ -23,6 +23,7 @@ from velocity.machines.service import Fleet
 from velocity.storage.patience import waiting
 from velocity.tasks.rules import DRAIN
 from velocity.tasks.service import NotWholly, TaskProgress, Tasks
+from velocity.uninterrupted import ended
 
 AT_ONCE = 2
 A_DAY = 86_400.0
@@ -162,11 +163,21 @@ class Draining:
                     words = f"you need {Permission.VM_ALTER.value} on its group"
                     raise Refused(Problem.NO_PERMISSION, words)
                 try:
-                    with waiting(None):  # it has its turn with the VM, whose requests would wait with it
-                        return await self._moves.begin(caller, keeper.machine.vmid, None)
+                    return await self._begun(caller, keeper)
                 except Refused as refused:
                     if refused.problem is not Problem.VM_MOVING:
                         raise
+
+    async def _begun(self, caller: Caller, keeper: Keeper) -> int:
+        """Begin the task that moves it, and cancel that if this is cancelled meanwhile. Raises `Refused`."""
+        with waiting(None):  # it has its turn with the VM, whose requests would wait with it
+            beginning = asyncio.ensure_future(self._moves.begin(caller, keeper.machine.vmid, None))
+        try:
+            return await ended(beginning)
+        except asyncio.CancelledError:
+            if not beginning.cancelled() and beginning.exception() is None:
+                await self._tasks.cancel(beginning.result())
+            raise
 
 
 class _Report:

@@ -25,7 +25,7 @@ from velocity.machines.service import Fleet
 from velocity.media.room import Room
 from velocity.media.usage import DiskUsage
 from velocity.tasks.service import TaskProgress, Tasks
-from velocity.uninterrupted import whole
+from velocity.uninterrupted import ended, whole
 
 KIND = "move_vm"
 AT_ONCE, OWN = 4, 2
@@ -147,7 +147,7 @@ class HostMoves:
                 async with self._turns.place(caller.uid):
                     await self.targets.check_memory(keeper, target)  # it may have waited for its turn
                     self.targets.check(caller, keeper, target.host)
-                    await self.settling.begin(crossing)
+                    await ended(asyncio.ensure_future(self.settling.begin(crossing)))  # stored also if it is cancelled
                     await self._carrying.carry(crossing, progress, right)
                 crossing.carried = True
         except BaseException as error:

@@ -375,6 +375,7 @@ class Settling:
     async def _clear_target(self, crossing: Crossing) -> bool:
         """Returns False if the guest was handed over at the last moment: then it is taken back first."""
         move, keeper = crossing.move, crossing.keeper
+        is_there = move.inherited or (keeper is not None and keeper.machine.host == move.target)  # by another move
         if move.live:
             await self._hypervisor.mobility.release(move.coming, deadline=CALL_DEADLINE)
             if keeper is not None and keeper.who == move.leaving and await self._fact(move.leaving) is Fact.HANDED:
@@ -382,7 +383,7 @@ class Settling:
                 await self._again(crossing, self._let_run)
                 await self._undo(crossing)
                 return False
-        elif (one := self._hosts.find(move.target)) is not None and not move.inherited:
+        elif (one := self._hosts.find(move.target)) is not None and not is_there:
             await drop_variables(one.storage, move.uuid)
         for medium in move.media:
             await self._drop(move, medium.there)
