@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from tests.patience import at_last
 from tests.processes import lives
+from velocity.store.database import Database
 from velocity.store.leadership import LEADER
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -31,6 +32,7 @@ class Postgres:
         self._home = Path(tempfile.mkdtemp(prefix="vel-pg-"))
         self._as: list[str] = []
         self._count = 0
+        self._migrated = ""
         user = pwd.getpwuid(os.geteuid()).pw_name
         if user == "root":  # PostgreSQL refuses to run as root
             user = "postgres"
@@ -69,6 +71,16 @@ class Postgres:
         """The URL of a new, empty database."""
         return self.url(self.create(), self._home)
 
+    def installed(self) -> str:
+        """The URL of a new database as the migrations leave it: a copy of one that they were run on once."""
+        if not self._migrated:
+            self._migrated = self.create()
+            database = Database(self.url(self._migrated, self._home))
+            database.open()
+            database.lock.close()
+            database.engine.dispose()
+        return self.url(self.create("-T", self._migrated), self._home)
+
     @contextlib.contextmanager
     def admitting(self, *lines: str) -> Iterator[None]:
         """With these lines before all others of pg_hba.conf."""
@@ -91,11 +103,11 @@ class Postgres:
         """Of the database of that name, over the socket in the directory."""
         return f"postgresql://{self._user}@/{name}?host={quote(str(directory), safe='')}"
 
-    def create(self) -> str:
-        """The name of a new, empty database."""
+    def create(self, *how: str) -> str:
+        """The name of a new database; empty, unless createdb is told otherwise."""
         self._count += 1
         name = f"v{self._count}"
-        self._run("createdb", "-h", str(self._home), "-U", self._user, name)
+        self._run("createdb", "-h", str(self._home), "-U", self._user, *how, name)
         return name
 
     def _run(self, program: str, *words: str) -> None:

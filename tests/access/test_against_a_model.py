@@ -162,7 +162,7 @@ class Comparison(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
-        self.opened = world(Path(self.directory.name), **self._settings())
+        self.opened = world(Path(self.directory.name) / "data", **self._settings())
         self.world: World = self.loop.run_until_complete(self.opened.__aenter__())
         self.model = Model()
         self.keys = {0: self.world.key}
@@ -312,7 +312,7 @@ def test_access_does_what_a_model_of_a_few_lines_does(
         steps = 0
 
     if kind == "postgresql":
-        Chosen.database = staticmethod(request.getfixturevalue("postgres").database)
+        Chosen.database = staticmethod(request.getfixturevalue("postgres").installed)
     quick = settings(
         stateful_step_count=STEPS, max_examples=WHOLE if whole else SHORT, deadline=None, derandomize=not whole,
         database=None, suppress_health_check=list(HealthCheck),

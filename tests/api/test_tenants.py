@@ -208,7 +208,7 @@ async def test_quotas(w: World) -> None:
 async def test_fifty_at_the_limit(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, say: Callable[[str], None]
 ) -> None:
-    more = {"database": request.getfixturevalue("postgres").database()} if kind == "postgresql" else {}
+    more = {"database": request.getfixturevalue("postgres").installed()} if kind == "postgresql" else {}
     async with world(tmp_path / "data", **more) as w:
         steps = await fifty_at_the_limit(w)
     say(f"quotas under fifty requests at once on {kind}: {steps} steps, never over and nothing stuck")

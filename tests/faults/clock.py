@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
 from tests.patience import PATIENCE
-
-MOMENT = 0.003
-"""Seconds in which what a thread has done is heard of."""
+from velocity.machines.port import MachineStore
+from velocity.store.database import Database
+from velocity.store.machines import SqlMachines
 
 
 class _Selector(selectors.DefaultSelector):
     loop: HastyLoop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None or timeout <= MOMENT:
+        if timeout is None or timeout <= 0:
             return super().select(timeout)
-        ready, until = super().select(MOMENT), time.monotonic() + PATIENCE
-        while not ready and self.loop.works() and time.monotonic() < until:
-            ready = super().select(MOMENT)
+        ready = super().select(PATIENCE if self.loop.works() else 0)
         if not ready:
             self.loop.ahead += timeout
         return ready
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """Its time is its own: a second of a back-off takes a moment. It stands still while a thread is at work.
+    """Its time is its own: a second of a back-off takes no time. It stands still while a thread is at work."""
 
-    `also` says so of threads that do not come by `run_in_executor`: the database's.
-    """
-
-    def __init__(self, also: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
         self.ahead = 0.0
-        self._also = also
+        self._database: Database | None = None
         self._at_work = 0
         selector = _Selector()
         selector.loop = self
@@ -47,7 +41,12 @@ class HastyLoop(asyncio.SelectorEventLoop):
         self._begin_threads()
 
     def works(self) -> bool:
-        return self._at_work > 0 or self._also()
+        return self._at_work > 0 or (self._database is not None and self._database.told.unanswered > 0)
+
+    def machines(self, database: Database, kept: Callable[[Database], MachineStore] = SqlMachines) -> MachineStore:
+        """Where `world` keeps its VMs. The database's thread, which is of no executor, counts from its start on."""
+        self._database = database
+        return kept(database)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         future = super().run_in_executor(executor, func, *args)

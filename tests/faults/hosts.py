@@ -45,7 +45,9 @@ class ServedHosts(Served):
                 await to.attach(AttachedHost(host, name, line, connect(self.disks[host], AGAIN), self.POOLS))
 
         own = connect(self.disks[OWN], AGAIN)
-        self.opened = world(self.data, self.fakes[OWN], driver=driver, storage=lambda _: own, attach=attach)
+        self.opened = world(
+            self.data, self.fakes[OWN], machines=self.loop.machines, driver=driver, storage=lambda _: own, attach=attach
+        )
         self.w = await self.opened.__aenter__()
 
     async def kill(self) -> None:

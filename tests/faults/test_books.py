@@ -156,7 +156,14 @@ class Books(Served):
         async def driver(media: MediaFiles) -> Any:
             return self.line
 
-        self.opened = world(self.data, self.fake, driver=driver, storage=lambda _: self.storage, pools=pools)
+        self.opened = world(
+            self.data,
+            self.fake,
+            machines=self.loop.machines,
+            driver=driver,
+            storage=lambda _: self.storage,
+            pools=pools,
+        )
         self.w = await self.opened.__aenter__()
         self.database = Lossy(self.w.server.database)
 

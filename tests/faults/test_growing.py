@@ -32,7 +32,7 @@ class Host:
     """A server whose second pool is in memory, and outlives it."""
 
     def __init__(self, data: Path) -> None:
-        self.loop = HastyLoop(lambda: hasattr(self, "w") and self.w.server.database.told.unanswered > 0)
+        self.loop = HastyLoop()
         self.data = data
         self.dead: list[object] = []
         self.host = FakeHost((1, "good"), (2, "usb"))
@@ -42,7 +42,7 @@ class Host:
         pools = [PoolSetting(mpid=one.mpid, name=one.name, path=self.data / one.name) for one in
                  self.host.pools.values()]  # fmt: skip
         self.storage: FakeStorage = connect(self.host)
-        self.opened = world(self.data, storage=lambda _: self.storage, pools=pools)
+        self.opened = world(self.data, machines=self.loop.machines, storage=lambda _: self.storage, pools=pools)
         self.w = await self.opened.__aenter__()
         return self.w
 

@@ -84,7 +84,9 @@ class Moves(Served):
             await to.attach(AttachedHost(B, "b", line, storage, (OfferedPool(20, "fast"),)))
 
         own = connect(self.disks[A], AGAIN)
-        self.opened = world(self.data, self.fakes[A], driver=driver, storage=lambda _: own, attach=attach)
+        self.opened = world(
+            self.data, self.fakes[A], machines=self.loop.machines, driver=driver, storage=lambda _: own, attach=attach
+        )
         self.w = await self.opened.__aenter__()
 
     async def make(self, number: int) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -143,7 +144,8 @@ class Lives(Served):
             return self.line
 
         storage = connect(self.pools)
-        self.opened = world(self.data, self.fake, driver=driver, machines=self.store, storage=lambda _: storage)
+        machines = partial(self.loop.machines, kept=self.store)
+        self.opened = world(self.data, self.fake, driver=driver, machines=machines, storage=lambda _: storage)
         self.w = await self.opened.__aenter__()
 
     async def make(self) -> None:

@@ -49,7 +49,9 @@ class SharedMedia(Media):
 
         pools = [PoolSetting(1, "good", self.data / "good"), PoolSetting(2, "usb", self.data / "usb", shared=True)]
         self.storage: FakeStorage = connect(self.host, AGAIN)
-        self.opened = world(self.data, storage=lambda _: self.storage, pools=pools, attach=attach)
+        self.opened = world(
+            self.data, machines=self.loop.machines, storage=lambda _: self.storage, pools=pools, attach=attach
+        )
         self.w = await self.opened.__aenter__()
         self.database = Lossy(self.w.server.database)
 

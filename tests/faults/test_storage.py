@@ -79,7 +79,7 @@ class Media(Served):
         pools = [PoolSetting(mpid=one.mpid, name=one.name, path=self.data / one.name) for one in
                  self.host.pools.values()]  # fmt: skip
         self.storage: FakeStorage = connect(self.host)
-        self.opened = world(self.data, storage=lambda _: self.storage, pools=pools)
+        self.opened = world(self.data, machines=self.loop.machines, storage=lambda _: self.storage, pools=pools)
         self.w = await self.opened.__aenter__()
         self.database = Lossy(self.w.server.database)
 
