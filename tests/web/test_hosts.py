@@ -194,7 +194,7 @@ def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None
 
 
 @pytest.mark.holds("MANY-206", "MANY-224")
-def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
+def test_a_lost_host_is_blocklisted(tmp_path: Path, person: NewPerson) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
     with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
@@ -209,13 +209,13 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         page = one.page
         one.go("/hosts")
         page.get_by_role("button", name="Actions of b", exact=True).click()
-        page.get_by_role("menuitem", name="Keep it from its disks on RBD…").click()
+        page.get_by_role("menuitem", name="Blocklist on Ceph…").click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("When it was heard last, these ran on it: web.")
         dialog.get_by_label("Name of the host").fill("b")
-        dialog.get_by_role("button", name="Keep it from its disks").click()
+        dialog.get_by_role("button", name="Blocklist", exact=True).click()
         expect(dialog).to_have_count(0)
-        expect(page.get_by_role("row").filter(has_text="Kept from its disks on RBD")).to_contain_text("by root")
+        expect(page.get_by_role("row").filter(has_text="Blocklisted on Ceph")).to_contain_text("by root")
         assert rados.blocked == {ADDRESSES[2]}
         host.ok("vm", "start", "web")
         page.get_by_role("button", name="Actions of b", exact=True).click()
@@ -223,7 +223,7 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         expect(dialog).to_contain_text(f"ceph osd blocklist rm {ADDRESSES[2]}:0/0")
         dialog.get_by_role("button", name="Cancel").click()
         one.go("/history")
-        expect(page.get_by_text("from its disks on RBD").first).to_be_visible()
+        expect(page.get_by_text("blocklisted").first).to_be_visible()
 
 
 @pytest.mark.holds("MANY-256")

@@ -61,7 +61,7 @@ class Evacuation:
         if (death := self.evacuated.dead.get(host)) is not None:
             return death.at, f"{called} was confirmed dead"
         if (listed := self.evacuated.blocklisted.get(host)) is not None:
-            return listed.at, f"{called} does not answer, and was kept from the disks of this VM"
+            return listed.at, f"{called} does not answer, and was blocklisted on Ceph"
         return int(self._clock()), f"{called} was lost"
 
     async def place(self, vm: Life) -> HostId:
@@ -86,7 +86,7 @@ class Evacuation:
             if silent:
                 return silent[0]  # whoever prepares the start says so
             called = self._hosts.attached.called(machine.host)
-            how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and kept from its disks"
+            how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
             words = f"VM {machine.name!r} is on {called}, which is {how}: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
 
@@ -145,12 +145,12 @@ class Evacuation:
         since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
         called = self._hosts.attached.called(host)
-        log.warning("%s was kept from the disks of %d VMs by %s", called, len(machines), by)
+        log.warning("%s was blocklisted on Ceph by %s, and %d of its VMs have ended by that", called, by, len(machines))
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             if keeper.machine.uuid in machines:
                 keeper.mark_unknown()
-        self._hosts.doubt(host, "kept from disks of VMs")
+        self._hosts.doubt(host, "blocklisted")
 
     def _whither(self, machine: Machine) -> str:
         try:

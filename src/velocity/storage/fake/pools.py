@@ -92,7 +92,7 @@ class FakeShared:
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
-    """Addresses of blocked clients."""
+    """Addresses of blocklisted clients."""
     watched: dict[MediaRef, str] = field(default_factory=dict)
     """Objects that are open for writing, with the address of the client."""
 
