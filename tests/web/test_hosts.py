@@ -23,6 +23,8 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 from velocity.storage.fake.pools import FakeShared
 
+OWN = "a password of my own"
+
 
 @pytest.mark.holds("PAGE-49", "PAGE-63", "PAGE-69", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
@@ -191,6 +193,38 @@ def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None
         expect(page.get_by_role("heading", level=1)).to_have_text("backyard")
         one.go("/hosts/99")
         expect(page.get_by_text("There is no such host, or it was removed")).to_be_visible()
+
+
+@pytest.mark.holds("PAGE-600")
+def test_who_may_view_hosts_finds_them_and_nobody_else_is_led_to_them(tmp_path: Path, person: NewPerson) -> None:
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard"))) as host:
+        host.ok("group", "create", "team")
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "backyard", "--group", "team")
+        for name, rights in (("ann", ("vm.view", "host.view")), ("eve", ("vm.view",))):
+            host.ok("user", "create", name, typed=f"{OWN}\n{OWN}\n")
+            host.ok("user", "grant", name, *rights, "--group", "team")
+        ann = person(host.url)
+        ann.enter("ann", "/", OWN)
+        page = ann.page
+        page.get_by_role("navigation", name="Places").get_by_role("link", name="Hosts").click()
+        row = page.get_by_role("row").filter(has_text="backyard")
+        expect(row).to_be_visible()
+        expect(page.get_by_role("button", name="Add a host")).to_have_count(0)
+        expect(page.get_by_role("button", name="Actions of backyard")).to_have_count(0)
+        row.get_by_role("link", name="backyard").click()
+        expect(page.get_by_role("heading", name="backyard", level=1)).to_be_visible()
+        page.get_by_role("region", name="Virtual machines").get_by_role("link", name="web").click()
+        page.get_by_role("region", name="Virtual machine").get_by_role("link", name="backyard").click()
+        expect(page.get_by_role("region", name="Load")).to_be_visible()
+        assert ann.violations() == []
+
+        eve = person(host.url)
+        eve.enter("eve", "/vms", OWN)
+        page = eve.page
+        page.get_by_role("link", name="web", exact=True).click()
+        expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
+        expect(page.get_by_role("link", name="backyard")).to_have_count(0)
+        expect(page.get_by_role("navigation", name="Places").get_by_role("link", name="Hosts")).to_have_count(0)
 
 
 @pytest.mark.holds("MANY-206", "MANY-224")
