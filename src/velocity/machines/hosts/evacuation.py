@@ -70,7 +70,7 @@ class Evacuation:
         Raises `Refused` if its host is lost and no other can have it, or if it runs elsewhere.
         """
         machine = vm.machine
-        self._check_runs_nowhere_else(machine)
+        self._check_runs_nowhere_else(vm)
         if not self.evacuated.is_freed(vm.who):
             return machine.host
         free: dict[HostId, int] = {}
@@ -87,18 +87,19 @@ class Evacuation:
                 return silent[0]  # whoever prepares the start says so
             called = self._hosts.attached.called(machine.host)
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
-            words = f"VM {machine.name!r} is on {called}, which is {how}: {refused.message}"
+            words = f"{vm.called} is on {called}, which is {how}: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
 
-    def _check_runs_nowhere_else(self, machine: Machine) -> None:
+    def _check_runs_nowhere_else(self, vm: Life) -> None:
         """A run unknown to the database, which may be an older copy, may be of a VM that was moved since."""
+        machine = vm.machine
         for host, watched in self._hosts.by_id.items():
             if host == machine.host or host in self.evacuated.dead:
                 continue
             if any(who.machine == machine.uuid for who in watched.observer.unknown):
                 raise Refused(
                     Problem.HYPERVISOR,
-                    f"VM {machine.name!r} runs on {self._hosts.attached.called(host)}, where this database does not "
+                    f"{vm.called} runs on {self._hosts.attached.called(host)}, where this database does not "
                     "know it: shut its guest down (`velocity doctor` on that host names its process), then start it",
                 )
 
