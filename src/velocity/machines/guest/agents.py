@@ -100,11 +100,11 @@ class Agents:
                 raise HypervisorError("its file systems are frozen: `velocity vm thaw VM` thaws them")
 
     def _check(self, keeper: Keeper) -> None:
-        """Raises `NoAgent`."""
+        """Raises `Refused` and `NoAgent`."""
         if keeper.state is State.PAUSED:
-            raise NoAgent("it is PAUSED: resume it first")
+            raise Refused(Problem.NO_AGENT, f"{keeper.called} is PAUSED: resume it first")
         if keeper.state is not State.RUNNING:
-            raise NoAgent(f"it is {keeper.state.value}: start it first")
+            raise Refused(Problem.NO_AGENT, f"{keeper.called} is {keeper.state.value}: start it first")
         if not self.has_channel(keeper):
             raise NoAgent(
                 f"its hardware {_profile(keeper)} has no channel to a guest agent, and newer has, from its next start "
