@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -18,8 +17,6 @@ from tests.journeys.server import in_namespace
 from tests.root import as_root, only_root
 from velocity.network import fence, taps
 from velocity.network.rules import link_name, made_macs
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_addresses_are_stable_and_local() -> None:
@@ -274,45 +271,5 @@ def test_the_fence_is_read_back_from_the_kernel() -> None:
         fence.raise_fence(uids)
         assert fence.holds(uids)
         assert not fence.holds(range(43000, 43011))
-        with subprocess.Popen(["sleep", "60"], user=43009) as guest:
-            try:
-                assert not fence.lower_fence(uids) and fence.holds(uids), "a guest may need it"
-            finally:
-                guest.kill()
-        assert fence.lower_fence(uids) and not fence.holds(uids)
-        assert fence.lower_fence(uids), "there is none any more"
     finally:
         subprocess.run(["nft", "delete", "table", "inet", fence.table(uids)], check=False)
-
-
-DEMO = """
-./.venv/bin/velocity serve &
-for _ in $(seq 300); do test -S "$VELOCITY_DATA_DIR/api.sock" && break; sleep 0.2; done
-nft list tables
-scripts/demo --remove && wait && nft list tables
-"""
-
-
-@pytest.mark.guest
-@as_root("the packet filter")
-def test_a_demo_that_is_removed_leaves_no_packet_filter(namespace: str, tmp_path: Path) -> None:
-    settings = {
-        "VELOCITY_DATA_DIR": str(tmp_path / "demo"),
-        "VELOCITY_LISTEN": "127.0.0.1:0",
-        "VELOCITY_UID_BASE": "40000",
-    }
-    words = [
-        "ip",
-        "netns",
-        "exec",
-        namespace,
-        "sh",
-        "-c",
-        DEMO.replace("scripts/demo", f"{sys.executable} scripts/demo"),
-    ]
-    done = subprocess.run(
-        words, env=os.environ | settings, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("table")] == ["table inet velocity_40000"]
-    assert not (tmp_path / "demo").exists()

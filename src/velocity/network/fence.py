@@ -8,7 +8,6 @@ which clouds tell their hosts secrets, as every process of the host may ask ther
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -58,21 +57,6 @@ def script(uids: range, resolvers: Sequence[str]) -> str:
 def raise_fence(uids: range) -> None:
     """Set the filter, replacing an older one for the same range. Raises `nft.CannotFilter`."""
     nft.change(script(uids, closed_resolvers()))
-
-
-def lower_fence(uids: range) -> bool:
-    """Remove the filter, unless a process has one of the uids; returns whether there is none now.
-
-    Only for a range that no other server has. Raises `nft.CannotFilter`.
-    """
-    if not nft.read("table", "inet", table(uids)):
-        return True
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended
-            if process.stat().st_uid in uids:
-                return False
-    nft.change(f"delete table inet {table(uids)}\n")
-    return True
 
 
 def holds(uids: range) -> bool:
