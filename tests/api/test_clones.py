@@ -14,10 +14,12 @@ from tests.api.media_changes import hang
 from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
 from tests.patience import PATIENCE
+from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.machines.changes.cloning import name_of_copy, names_of_copies
-from velocity.machines.hosts.variables import copy_variables
-from velocity.storage.port import Belongs, variables
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import HOST_POOL, Belongs, variables
 from velocity.store.machines import SqlMachines
 
 pytestmark = pytest.mark.anyio
@@ -150,30 +152,23 @@ async def test_a_clone_that_does_not_end_well_leaves_nothing(
     await w.vm("db")
 
 
-async def test_a_clone_that_is_cancelled_as_its_variables_are_copied_leaves_none(
-    w: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_clone_that_is_cancelled_as_its_variables_are_copied_leaves_none(tmp_path: Path) -> None:
     """The copy goes on in the VM's turn."""
-    vmid, _ = await furnished(w)
-    await run_once(w, vmid)
-    machines = of_machines(w)
-    begins, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def hanging(*given: Any) -> None:
-        begins.set()
-        await goes_on.wait()
-        await copy_variables(*given)
-
-    monkeypatch.setattr("velocity.machines.changes.cloning.copy_variables", hanging)
-    tid = (await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="db"))["tid"]
-    async with asyncio.timeout(PATIENCE):
-        await begins.wait()
-        cancelling = asyncio.create_task(w.ok("DELETE", "/t/task", tid=tid))
-        await asyncio.sleep(0.1)
-        goes_on.set()
-        assert (await cancelling)["state"] == "CANCELLED"
-    await w.settle()
-    assert of_machines(w) == machines
+    data, host = tmp_path / "data", FakeHost((HOST_POOL, "host"), (1, "media"))
+    own, pools = host.pools[HOST_POOL], [PoolSetting(mpid=1, name="media", path=data / "media")]
+    async with world(data, storage=lambda _: connect(host), pools=pools) as w:
+        vmid, _ = await furnished(w)
+        uuid = await run_once(w, vmid)
+        own.puts.clear()
+        tid = (await w.ok("PUT", "/v/vm/clone", vmid=vmid, gid=0, name="db"))["tid"]
+        async with asyncio.timeout(PATIENCE):
+            await own.putting.wait()
+            cancelling = asyncio.create_task(w.ok("DELETE", "/t/task", tid=tid))
+            await asyncio.sleep(0.1)
+            own.puts.set()
+            assert (await cancelling)["state"] == "CANCELLED"
+        await w.settle()
+        assert ([*own.kept], own.moving, own.left) == ([variables(uuid)], {}, {})
 
 
 @pytest.mark.holds("MORE-8")

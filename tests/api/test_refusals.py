@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.world import World
+from tests.api.world import Answer, World
 from velocity.contract.permissions import Permission
 
 pytestmark = pytest.mark.anyio
@@ -142,3 +142,47 @@ async def test_refusals_and_warnings_name_nothing_that_the_caller_may_not_view(w
         assert SECRET not in str(answer.body), answer
     assert sum("a VM that you may not see" in str(answer.body) for answer, _ in answers) >= 4
     assert sum(SECRET in one for one in named) >= 5, "those who may view them are told their names"
+
+
+@pytest.mark.holds("TEAM-17")
+@pytest.mark.parametrize("sees", [True, False], ids=["viewed", "not viewed"])
+async def test_the_vm_of_a_request_is_called_by_its_name_by_those_who_may_view_it_and_never_by_its_id(
+    w: World, sees: bool
+) -> None:
+    gid = await w.group("team")
+    await w.vm("other", gid)
+    vmid = await w.vm(SECRET, gid)
+    rights = (
+        "vm.state",
+        "vm.remove",
+        "vm.alter",
+        "vm.interact",
+        "vm.guest",
+        "vm.create",
+        *(("vm.view",) if sees else ()),
+    )
+    key = await w.user("ann", *((gid, right) for right in rights))
+    w.hypervisor.faults.deaf = True  # to the power button
+    answers: list[Answer] = []
+
+    async def refused(method: str, path: str, code: int, **body: object) -> None:
+        answer = await w.call(method, path, key, vmid=vmid, **body)
+        assert answer.body.get("code") == code, answer
+        answers.append(answer)
+
+    if sees:
+        await refused("POST", "/v/vm/console", 19120, kind="serial")
+    await refused("PUT", "/v/vm/restart", 38220)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    await refused("DELETE", "/v/vm", 16320)
+    await refused("DELETE", "/v/vm", 16311, disks=True, leave=["5f0c6f0e-6f0b-4c53-9f6e-0d6f2b1c7a10"])
+    if sees:
+        await refused("POST", "/v/vm/console", 19121, kind="display", display="left")
+        await refused("PUT", "/v/vm/exec", 45220, command=["true"])
+        await refused("PUT", "/v/vm/clone", 39227, gid=gid, name="copy")
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED")
+    await refused("PUT", "/v/vm/state", 13220, state="RUNNING")
+    called = f"VM {SECRET!r}" if sees else "a VM that you may not see"
+    for answer in answers:
+        assert called in answer["message"] and f"VM {vmid}" not in answer["message"], answer
+        assert sees or SECRET not in str(answer.body), answer

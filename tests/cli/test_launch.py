@@ -218,6 +218,17 @@ def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
         assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
 
 
+@pytest.mark.holds("CLI-600")
+def test_nobody_waits_for_ssh_of_a_vm_that_does_not_run(bridged: Host) -> None:
+    """NAT keeps its address, where nothing responds."""
+    bridged.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat")
+    assert "127.9.16.2" in bridged.ok("vm", "list")
+    assert "VM web is STOPPED: `velocity vm start" in bridged.run("vm", "ssh", "web").stderr
+    bridged.ok("vm", "start", "web")
+    bridged.ok("vm", "pause", "web")
+    assert "VM web is PAUSED: `velocity vm resume" in bridged.run("vm", "ssh", "web").stderr
+
+
 @pytest.mark.holds("CLI-42")
 def test_a_bridged_address_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "LOOK", 0.01)

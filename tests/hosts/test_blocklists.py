@@ -1,4 +1,4 @@
-"""A lost host that is kept from its disks on RBD: proof for the VMs that write to no others, and for no more."""
+"""A lost host that is blocklisted on Ceph: proof for the VMs that write to no others, and for no more."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def runs(w: World, name: str, *mpids: int, **more: Any) -> int:
     return vmid
 
 
-async def keep_off(w: World) -> Any:
+async def blocklist_b(w: World) -> Any:
     return (await w.ok("PUT", "/h/node/blocklist", host=2, name="b")).body
 
 
@@ -78,15 +78,15 @@ async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two)
             ("kill", "vm", "rbd"),
         ]
         assert two.rados.blocked == set(), "a plan changes nothing"
-        now = await keep_off(w)
+        now = await blocklist_b(w)
         assert two.rados.blocked == {ADDRESSES[2]}
         assert (now["blocklisted"]["by"], now["blocklisted"]["addresses"]) == ("root", [ADDRESSES[2]])
         assert "dead" not in now
-        assert "it is kept from disks on RBD" in now["missing"]
+        assert "it is blocklisted on Ceph" in now["missing"]
 
         vm = await shown(w, rbd)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
-        assert "was kept from the disks of this VM: a start" in vm["reason"]["message"], "and not by whom"
+        assert "was blocklisted on Ceph: a start" in vm["reason"]["message"], "and not by whom"
         assert vm["reason"]["message"].endswith(": a start gives it to another host")
         for vmid in (both, none):
             vm = await shown(w, vmid)
@@ -97,12 +97,12 @@ async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two)
 
 
 @pytest.mark.holds("MANY-207")
-async def test_a_host_that_returns_is_let_in_when_what_was_over_has_ended_and_was_given_up(two: Two) -> None:
+async def test_a_host_that_returns_is_taken_off_when_what_was_over_has_ended_and_was_given_up(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)
         rbd = await runs(w, "rbd", RBD)
         await lost(w, two.b)
-        await keep_off(w)
+        await blocklist_b(w)
         await w.ok("PUT", "/v/vm/state", vmid=rbd, state="RUNNING")
         assert two.b.runs(machine(w, rbd)), "it runs there all the while, and reaches nothing"
         two.b.fake.faults.answers.append(Answer.LOST)  # that it is to be ended is not heard at first
@@ -172,10 +172,10 @@ async def test_a_disk_that_somebody_has_open_all_the_same_frees_nothing(two: Two
         await known(w, two.b, two.c)
         two.rados.watched[ref(w, mid)] = "192.0.2.99"  # by another way than it has told
         await lost(w, two.b)
-        await keep_off(w)
+        await blocklist_b(w)
         assert (await shown(w, vmid))["state"] == "RUNNING"
         two.rados.watched.clear()
-        await keep_off(w)
+        await blocklist_b(w)
         assert (await shown(w, vmid))["state"] == "STOPPED"
 
 
@@ -207,7 +207,7 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
     async with two.server(hypervisor=own) as w:
         assert (await shown(w, rbd))["state"] == "RUNNING"
         assert two.rados.blocked == set()
-        await keep_off(w)
+        await blocklist_b(w)
     async with two.server(hypervisor=own) as w:
         vm = await shown(w, rbd)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
@@ -225,12 +225,12 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
 
 
 @pytest.mark.holds("MANY-210")
-async def test_no_run_begins_on_a_host_that_is_kept_from_its_disks(two: Two) -> None:
+async def test_no_run_begins_on_a_host_that_is_blocklisted(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)
         rbd = await runs(w, "rbd", RBD)
         await lost(w, two.b)
-        await keep_off(w)
+        await blocklist_b(w)
         two.b.rbd.holds = True
         await returned(w, two.b)
         await eventually(lambda: bool(blocklists(w).why_not_lifted(B)))
@@ -287,16 +287,16 @@ async def looked_twice(w: World) -> None:
 
 
 @pytest.mark.holds("MANY-221")
-async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is_kept_off_again(
+async def test_a_host_that_is_lost_while_it_is_taken_off_frees_nothing_before_it_is_blocklisted_again(
     two: Two, held: Callable[[World], Held]
 ) -> None:
-    """Else it would be let in, with a guest that runs on, after that was started elsewhere."""
+    """Else it would be taken off the blocklist, with a guest that runs on, after that was started elsewhere."""
     async with two.server() as w:
         free, other = await runs(w, "free", RBD), await runs(w, "other", RBD)
         (disk,) = (await shown(w, other))["media"]
         two.rados.watched[ref(w, disk["mid"])] = "192.0.2.99"
         await lost(w, two.b)
-        await keep_off(w)
+        await blocklist_b(w)
         assert [(await shown(w, vmid))["state"] for vmid in (free, other)] == ["STOPPED", "RUNNING"]
         pools = held(w)
         pools.held = "unblock"
@@ -304,11 +304,11 @@ async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is
         await asyncio.wait_for(pools.asked.wait(), PATIENCE)
         await lost(w, two.b)
         two.rados.watched.clear()
-        again = asyncio.create_task(keep_off(w))
+        again = asyncio.create_task(blocklist_b(w))
         for _ in range(500):  # as many turns of the loop as it takes to be done, had it not to wait
             await asyncio.sleep(0)
         assert not again.done()
-        assert (await shown(w, other))["state"] == "RUNNING", "it may write as soon as b is let in"
+        assert (await shown(w, other))["state"] == "RUNNING", "it may write as soon as b is off the blocklist"
         pools.let.set()
         await again
         assert two.rados.blocked == {ADDRESSES[2]}
@@ -318,7 +318,7 @@ async def test_a_host_that_is_lost_while_it_is_let_in_frees_nothing_before_it_is
 
 
 @pytest.mark.holds("MANY-221")
-async def test_a_host_that_returns_while_it_is_kept_off_is_not_let_in_before_that_is_done(
+async def test_a_host_that_returns_while_it_is_blocklisted_is_not_taken_off_before_that_is_done(
     two: Two, held: Callable[[World], Held]
 ) -> None:
     async with two.server() as w:
@@ -326,7 +326,7 @@ async def test_a_host_that_returns_while_it_is_kept_off_is_not_let_in_before_tha
         await lost(w, two.b)
         pools = held(w)
         pools.held = "blocklist"
-        asking = asyncio.create_task(keep_off(w))
+        asking = asyncio.create_task(blocklist_b(w))
         await asyncio.wait_for(pools.asked.wait(), PATIENCE)
         await returned(w, two.b)
         await looked_twice(w)
@@ -339,7 +339,7 @@ async def test_a_host_that_returns_while_it_is_kept_off_is_not_let_in_before_tha
         assert two.c.runs(machine(w, vmid))
 
 
-async def test_a_host_without_such_a_pool_cannot_be_kept_off(tmp_path: Path) -> None:
+async def test_a_host_without_such_a_pool_cannot_be_blocklisted(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     async with together(tmp_path / "data", b) as w:
         await lost(w, b)

@@ -106,7 +106,7 @@ def test_a_fence_agent_is_set_shown_tested_used_and_forgotten(tmp_path: Path, b:
 
 
 @pytest.mark.holds("MANY-206", "MANY-224")
-def test_a_host_is_kept_from_its_disks_when_that_is_asked_for_twice(tmp_path: Path) -> None:
+def test_a_host_is_blocklisted_when_that_is_asked_for_twice(tmp_path: Path) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
     with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
@@ -119,11 +119,11 @@ def test_a_host_is_kept_from_its_disks_when_that_is_asked_for_twice(tmp_path: Pa
         assert "velocity node fence b --blocklist" in host.run("node", "show", "b").stderr
         kept = host.run("node", "fence", "b", "--blocklist", typed="y\nc\n")
         assert kept.exit_code == 1, kept.output
-        assert "these VMs write to RBD alone: web" in kept.stderr
+        assert "these of its VMs wrote only to RBD: web" in kept.stderr
         assert rados.blocked == set()
         said = host.run("node", "fence", "b", "--blocklist", typed="y\nb\n")
         assert said.exit_code == 0, said.output
-        assert "b is kept from its disks on RBD" in said.stderr
+        assert "b is blocklisted" in said.stderr
         assert f"by root ({ADDRESSES[2]})" in host.ok("node", "show", "b")
         host.ok("vm", "start", "web")
         assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 3

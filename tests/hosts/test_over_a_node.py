@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,7 +14,7 @@ import pytest
 from tests.api.world import Answer, World, world
 from tests.hosts.together import Other, machine, note
 from tests.node.served import Served
-from tests.patience import asked_until, eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from velocity.hosts.port import AttachedHost, Attaching, OfferedPool
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
@@ -20,26 +22,13 @@ from velocity.hypervisor.port import HostId
 from velocity.hypervisor.storage_ways import StorageWays
 from velocity.node import remote
 from velocity.node.no_files import NoFiles
-from velocity.storage.fake import FakeBlobs, connect
-from velocity.storage.fake.pools import FakeHost, FakePool
-from velocity.storage.port import Belongs, Clone, Incoming, JobProgress, Made, MediaRef, Storage, Unknown
+from velocity.storage.fake import connect
+from velocity.storage.fake.pools import FakeHost
+from velocity.storage.port import Belongs, Clone, JobProgress, Made, MediaRef, Storage, Unknown
 from velocity.storage.routed import routed
 from velocity.store.database import Database
 
 pytestmark = pytest.mark.anyio
-
-
-def hangs_at_the_copy(pool: FakePool, patch: pytest.MonkeyPatch) -> None:
-    """The pool hangs as the first copy begins there."""
-    put = FakeBlobs.put
-
-    async def hanging(blobs: FakeBlobs, ref: MediaRef, *, deadline: float) -> Incoming:
-        if ref.pool == pool.mpid:
-            patch.setattr(FakeBlobs, "put", put)
-            pool.hang()
-        return await put(blobs, ref, deadline=deadline)
-
-    patch.setattr(FakeBlobs, "put", hanging)
 
 
 class Line:
@@ -250,52 +239,56 @@ async def test_a_copy_from_host_to_host_goes_on_after_a_cut(line: Line) -> None:
     await to.close()
 
 
-@pytest.mark.holds("MANY-287")
-async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(
-    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass(frozen=True)
+class Waiting:
+    """A clone to another host, which the server says that it waits for."""
+
+    w: World
+    mid: str
+    tid: int
+
+    async def shown(self) -> Answer:
+        return await self.w.ok("POST", "/t/task", tid=self.tid)
+
+    async def begin(self) -> Answer:
+        return await self.w.call("PUT", "/m/media/clone", mid=self.mid, mpid=20, gid=0, name="copy")
+
+
+@asynccontextmanager
+async def waiting_clone(data: Path, line: Line) -> AsyncIterator[Waiting]:
+    """The line is cut as the first byte is to go over it."""
     pool = line.other.disks.pools[20]
-    async with world(tmp_path / "data", attach=line.attach) as w:
-        mid = await w.medium()
-        hangs_at_the_copy(pool, monkeypatch)
-        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
-        await eventually(lambda: not pool.answers.is_set())
+    async with world(data, attach=line.attach) as w:
+        clone = Waiting(w, await w.medium(), 0)
+        pool.puts.clear()
+        clone = replace(clone, tid=(await clone.begin())["tid"])
+        await asyncio.wait_for(pool.putting.wait(), PATIENCE)
         await line.cut()
-        pool.wake()
+        pool.puts.set()
+        await asked_until(clone.shown, lambda now: now.body.get("phase") == "waiting for host 'b'")
+        yield clone
 
-        async def shown() -> Answer:
-            return await w.ok("POST", "/t/task", tid=task["tid"])
 
-        await asked_until(shown, lambda now: now.body.get("phase") == "waiting for host 'b'")
-        refused = await w.call("PUT", "/m/media/create", mpid=20, gid=0, name="other", size=4096)
+@pytest.mark.holds("MANY-287")
+async def test_a_task_says_for_which_host_it_waits_and_a_request_is_refused(tmp_path: Path, line: Line) -> None:
+    pool = line.other.disks.pools[20]
+    async with waiting_clone(tmp_path / "data", line) as clone:
+        refused = await clone.w.call("PUT", "/m/media/create", mpid=20, gid=0, name="other", size=4096)
         assert refused.status == 406 and "host 'b'" in refused["message"]
         await line.heal()
-        done = await asked_until(shown, lambda now: now["state"] != "RUNNING")
+        done = await asked_until(clone.shown, lambda now: now["state"] != "RUNNING")
         assert (done["state"], "phase" in done.body) == ("DONE", False), done.body
         assert {ref.medium for ref in pool.kept} == {UUID(done["mid"])} and not pool.moving
 
 
 @pytest.mark.holds("MANY-287")
-async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(
-    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_task_that_waits_for_a_host_can_be_cancelled_and_leaves_nothing(tmp_path: Path, line: Line) -> None:
     pool = line.other.disks.pools[20]
-    async with world(tmp_path / "data", attach=line.attach) as w:
-        mid = await w.medium()
-        hangs_at_the_copy(pool, monkeypatch)
-        task = await w.ok("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy")
-        await eventually(lambda: not pool.answers.is_set())
-        await line.cut()
-        pool.wake()
-
-        async def shown() -> Answer:
-            return await w.ok("POST", "/t/task", tid=task["tid"])
-
-        await asked_until(shown, lambda now: "phase" in now.body)
-        await w.ok("DELETE", "/t/task", tid=task["tid"])
-        assert (await shown())["state"] == "CANCELLED"
+    async with waiting_clone(tmp_path / "data", line) as clone:
+        await clone.w.ok("DELETE", "/t/task", tid=clone.tid)
+        assert (await clone.shown())["state"] == "CANCELLED"
         await line.heal()
-        await asked_until(lambda: w.call("PUT", "/m/media/clone", mid=mid, mpid=20, gid=0, name="copy"), _accepted)
+        await asked_until(clone.begin, _accepted)
         await eventually(lambda: len(pool.kept) == 1 and not pool.moving)
 
 

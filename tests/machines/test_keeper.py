@@ -201,7 +201,7 @@ async def test_a_request_that_finds_the_vm_ended_names_it_and_says_where_the_rea
     k.hypervisor.runs.pop(k.machine.uuid)
     with pytest.raises(Refused) as refused:
         await k.keeper.request_state(Cause.ASK_PAUSE)
-    assert refused.value.message == "VM vm stopped while this request was waiting; `velocity vm show vm` says why"
+    assert refused.value.message == "VM 'vm' stopped while this request was waiting; `velocity vm show id:1` says why"
 
 
 async def test_an_end_that_comes_while_something_is_noted_holds(k: Keeping) -> None:

@@ -260,8 +260,14 @@ chosen = options(Settings(data_dir=data, runtime_dir=str(place / "run"), acceler
 links = lambda: sorted(path.name for path in Path("/sys/class/net").iterdir())
 told = lambda: {one.what: [one.verdict, one.text] for one in _nat(chosen)}
 before, said = links(), {"never": told()}
+subprocess.run(["ip", "route", "add", "blackhole", "10.99.1.0/24"], check=True)
+unusable = options(Settings(data_dir=data, runtime_dir=str(place / "run"), uid_base=20000, nat_subnet="10.99.0.0/20"))
+refused = lambda: {one.what: [one.verdict, one.text] for one in _nat(unusable)}
+said["refused"] = refused()
+assert not (data / "nat.json").exists(), "it only looks"
 bridge = nat_host.find(chosen, choose=True).bridge
 said["chosen"] = told()
+said["changed"] = refused()
 bridge.ensure()
 said["made"] = told()
 drop = "table ip filter {\\n chain FORWARD {\\n type filter hook forward priority 0; policy drop;\\n }\\n}\\n"
@@ -292,6 +298,9 @@ print(json.dumps(said))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["never"]["nat bridge"][1].endswith("on a bridge, whose network the first start chooses")
+    for when in ("refused", "changed"):
+        verdict, text = told[when]["nat bridge"]
+        assert verdict == "limited" and "no guest with a NAT NIC can start: the network 10.99.0.0/20" in text, text
     verdicts = [told[when]["nat bridge"][0] for when in ("never", "chosen", "made", "hindered")]
     assert verdicts == ["ok", "ok", "ok", "limited"]
     assert told["chosen"]["nat bridge"][1].endswith("it is created when a guest needs it")

@@ -90,6 +90,23 @@ def test_files_that_the_documents_name_are_there() -> None:
     assert named - there == set()
 
 
+TOLD = re.compile(r"\bVM \{")
+UNKNOWN = "there is no VM {"
+
+
+def test_no_message_of_the_server_calls_a_vm_by_its_id_or_by_a_name_that_is_not_asked_for() -> None:
+    """`Keeper.called` is its name, as far as who reads the message may view it."""
+    root = Path(velocity.__file__).parent
+    found = {
+        f"{file.relative_to(root)}: {line.strip()}"
+        for file in root.rglob("*.py")
+        if file.relative_to(root).parts[0] not in ("cli", "client", "contract")
+        for line in file.read_text().splitlines()
+        if TOLD.search(line.replace(UNKNOWN, ""))
+    }
+    assert found == {'machines/run/life.py: called: Callable[[Machine], str] = lambda machine: f"VM {machine.name!r}"'}
+
+
 DEFINITION = re.compile(r"\b(?:def|class|function|const) (\w+)")
 CALLED = re.compile(r"`(?:(\w+)\.)?(\w+)\(\)`|(\w+)\.py: (\w+)")
 

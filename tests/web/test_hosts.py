@@ -23,6 +23,8 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.port import MovePhase
 from velocity.storage.fake.pools import FakeShared
 
+OWN = "a password of my own"
+
 
 @pytest.mark.holds("PAGE-49", "PAGE-63", "PAGE-69", "MANY-101", "MANY-115", "MANY-156")
 def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewPerson) -> None:
@@ -193,8 +195,40 @@ def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None
         expect(page.get_by_text("There is no such host, or it was removed")).to_be_visible()
 
 
+@pytest.mark.holds("PAGE-600")
+def test_who_may_view_hosts_finds_them_and_nobody_else_is_led_to_them(tmp_path: Path, person: NewPerson) -> None:
+    with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard"))) as host:
+        host.ok("group", "create", "team")
+        host.ok("vm", "create", "web", "--memory", "64M", "--host", "backyard", "--group", "team")
+        for name, rights in (("ann", ("vm.view", "host.view")), ("eve", ("vm.view",))):
+            host.ok("user", "create", name, typed=f"{OWN}\n{OWN}\n")
+            host.ok("user", "grant", name, *rights, "--group", "team")
+        ann = person(host.url)
+        ann.enter("ann", "/", OWN)
+        page = ann.page
+        page.get_by_role("navigation", name="Places").get_by_role("link", name="Hosts").click()
+        row = page.get_by_role("row").filter(has_text="backyard")
+        expect(row).to_be_visible()
+        expect(page.get_by_role("button", name="Add a host")).to_have_count(0)
+        expect(page.get_by_role("button", name="Actions of backyard")).to_have_count(0)
+        row.get_by_role("link", name="backyard").click()
+        expect(page.get_by_role("heading", name="backyard", level=1)).to_be_visible()
+        page.get_by_role("region", name="Virtual machines").get_by_role("link", name="web").click()
+        page.get_by_role("region", name="Virtual machine").get_by_role("link", name="backyard").click()
+        expect(page.get_by_role("region", name="Load")).to_be_visible()
+        assert ann.violations() == []
+
+        eve = person(host.url)
+        eve.enter("eve", "/vms", OWN)
+        page = eve.page
+        page.get_by_role("link", name="web", exact=True).click()
+        expect(page.get_by_role("region", name="Virtual machine")).to_contain_text("backyard")
+        expect(page.get_by_role("link", name="backyard")).to_have_count(0)
+        expect(page.get_by_role("navigation", name="Places").get_by_role("link", name="Hosts")).to_have_count(0)
+
+
 @pytest.mark.holds("MANY-206", "MANY-224")
-def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPerson) -> None:
+def test_a_lost_host_is_blocklisted(tmp_path: Path, person: NewPerson) -> None:
     rados = FakeShared()
     b, c = OnRbd(2, "b", rados), OnRbd(3, "c", rados)
     with hosting(tmp_path / "data", attach=attaching(b, c)) as host:
@@ -209,13 +243,13 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         page = one.page
         one.go("/hosts")
         page.get_by_role("button", name="Actions of b", exact=True).click()
-        page.get_by_role("menuitem", name="Keep it from its disks on RBD…").click()
+        page.get_by_role("menuitem", name="Blocklist on Ceph…").click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("When it was heard last, these ran on it: web.")
         dialog.get_by_label("Name of the host").fill("b")
-        dialog.get_by_role("button", name="Keep it from its disks").click()
+        dialog.get_by_role("button", name="Blocklist", exact=True).click()
         expect(dialog).to_have_count(0)
-        expect(page.get_by_role("row").filter(has_text="Kept from its disks on RBD")).to_contain_text("by root")
+        expect(page.get_by_role("row").filter(has_text="Blocklisted on Ceph")).to_contain_text("by root")
         assert rados.blocked == {ADDRESSES[2]}
         host.ok("vm", "start", "web")
         page.get_by_role("button", name="Actions of b", exact=True).click()
@@ -223,7 +257,7 @@ def test_a_lost_host_is_kept_from_its_disks_on_rbd(tmp_path: Path, person: NewPe
         expect(dialog).to_contain_text(f"ceph osd blocklist rm {ADDRESSES[2]}:0/0")
         dialog.get_by_role("button", name="Cancel").click()
         one.go("/history")
-        expect(page.get_by_text("from its disks on RBD").first).to_be_visible()
+        expect(page.get_by_text("blocklisted").first).to_be_visible()
 
 
 @pytest.mark.holds("MANY-256")

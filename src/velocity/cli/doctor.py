@@ -204,6 +204,9 @@ def _nat(chosen: Options) -> Iterator[Finding]:
     if nat.first:
         yield Finding("nat bridge", "ok", "NAT guests get addresses on a bridge, whose network the first start chooses")
         return
+    if nat.refuses:
+        yield Finding("nat bridge", "limited", f"with these settings, no guest with a NAT NIC can start: {nat.why}")
+        return
     if nat.bridge is None or nat.networks is None:
         text = f"NAT guests are in QEMU's user network, which is slower and gives none an address of its own: {nat.why}"
         yield Finding("nat bridge", "limited", text)

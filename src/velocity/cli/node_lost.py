@@ -67,7 +67,7 @@ def _type_name(now: NodeInfo) -> None:
 @click.option("--test", is_flag=True, help="Ask the agent whether the machine is on.")
 @click.option("--remove", is_flag=True, help="Forget the agent and its options.")
 @click.option("--now", is_flag=True, help="Power the machine off; its VMs can then be started elsewhere.")
-@click.option("--blocklist", is_flag=True, help="Block it from its disks on RBD; VMs without others are freed.")
+@click.option("--blocklist", is_flag=True, help="Blocklist it on Ceph; VMs that write only to RBD are freed.")
 @YES
 @changing
 def fence(
@@ -83,7 +83,7 @@ def fence(
     """Show, set, test or use the way to fence HOST when it is lost.
 
     A host that has VMs with --ha restart is fenced automatically when it is silent for `fence_after` seconds: by its
-    agent, or, without one, by the blocklist of the Ceph cluster, if such a VM has all its disks on RBD.
+    agent, or, without one, by the blocklist of the Ceph cluster, if such a VM writes only to RBD.
     """
     if sum((agent is not None, test, remove, now, blocklist)) > 1:
         raise click.UsageError("--agent, --test, --remove, --now and --blocklist are given one at a time")
@@ -101,7 +101,7 @@ def fence(
     elif now:
         _power_off(client, host, yes=yes)
     elif blocklist:
-        _keep_off(client, host, yes=yes)
+        _blocklist(client, host, yes=yes)
     else:
         _show(client.show_node(host=host))
 
@@ -140,22 +140,20 @@ def _power_off(client: Client, host: int, *, yes: bool) -> None:
     _done(after, f"{clean(now.name)} is off and confirmed dead; its VMs can be started elsewhere")
 
 
-def _keep_off(client: Client, host: int, *, yes: bool) -> None:
+def _blocklist(client: Client, host: int, *, yes: bool) -> None:
     now = client.show_node(host=host)
     if not yes and not planning():
         stakes = client.plan(BLOCKLIST, BlocklistNode(host=host, name=now.name))
         _tell(
             [one.name for one in stakes.steps if one.kind == "vm"],
             now,
-            "these VMs write to RBD alone",
-            "no VM writes to RBD alone",
+            "these of its VMs wrote only to RBD",
+            "none of its VMs wrote only to RBD",
         )
-        confirm(f"Keep {clean(now.name)} from all its disks on RBD, until it answers again?")
+        confirm(f"Blocklist {clean(now.name)} on Ceph, so that it cannot write to RBD until it answers again?")
         _type_name(now)
     after = client.blocklist_node(host=host, name=now.name)
-    _done(
-        after, f"{clean(now.name)} is kept from its disks on RBD; VMs that write to no others can be started elsewhere"
-    )
+    _done(after, f"{clean(now.name)} is blocklisted; VMs that write only to RBD can be started elsewhere")
 
 
 def _done(after: NodeInfo, words: str) -> None:

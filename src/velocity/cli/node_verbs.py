@@ -97,12 +97,12 @@ def _state(now: NodeInfo) -> str:
 
 
 def _blocklisted(now: NodeInfo) -> object:
-    """Since when it is kept from its disks on RBD, and why."""
+    """Since when it is blocklisted, and why it still is."""
     listed = now.blocklisted
     if isinstance(listed, UnsetType):
         return UNSET
     why = "" if listed.message is UNSET else f"; {listed.message}"
-    return f"on RBD since {moment(listed.at)}, by {listed.by} ({', '.join(listed.addresses)}){why}"
+    return f"on Ceph since {moment(listed.at)}, by {listed.by} ({', '.join(listed.addresses)}){why}"
 
 
 def _copy(now: NodeInfo) -> object:

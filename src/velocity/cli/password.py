@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -30,7 +31,16 @@ def new(from_stdin: bool, prompt: str = "New password") -> str:
 def ask(prompt: str, **more: Any) -> str:
     """Ask for it, on stderr. Raises `NoTerminal` if nobody can answer."""
     with answerable("--password-stdin reads the password from standard input"):
-        return str(click.prompt(prompt, hide_input=True, err=True, **more))
+        return str(click.prompt(prompt, hide_input=_has_terminal(), err=True, **more))
+
+
+def _has_terminal() -> bool:
+    """Whether there is an echo to disable: `getpass` warns where there is none, as in a job of cron."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 def _checked(password: str) -> str:

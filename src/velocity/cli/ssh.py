@@ -55,7 +55,7 @@ def ssh(
     """
     client = connection.connect()
     info, found = awaited(client, client.show_vm(vmid=resolve.vmid(client, group, vm_)), timeout)
-    if found is None:
+    if found is None or info.state in (State.STOPPED, State.PAUSED):
         raise click.ClickException(unreachable(info))
     if shutil.which("ssh") is None:
         raise click.ClickException("there is no `ssh` here: install OpenSSH's client")
@@ -150,12 +150,14 @@ def address(info: VmInfo) -> str | None:
 
 
 def unreachable(info: VmInfo) -> str:
-    """Why it has no address, and what to do."""
+    """Why ssh cannot reach it, and what to do."""
     name = clean(info.name)
     if not info.nics:
         return f"VM {name} has no NIC: `{program()} vm set id:{info.vmid} --nic nat`, then start it"
     if info.state is State.STOPPED:
         return f"VM {name} is STOPPED: `{program()} vm start id:{info.vmid}`"
+    if info.state is State.PAUSED:
+        return f"VM {name} is PAUSED: `{program()} vm resume id:{info.vmid}`"
     if all(nic.type == NicType.BRIDGE.value for nic in info.nics):
         return (
             f"no address of VM {name} is known: its guest agent does not respond, and the host has seen none; "

@@ -1871,7 +1871,7 @@ class AsyncMethods(abc.ABC):
         return await self.call(lost_hosts.CONFIRM, lost_hosts.ConfirmDead(host=host, name=name))
 
     async def blocklist_node(self, *, host: int, name: str) -> nodes.NodeInfo:
-        """Keep a host that does not answer from its disks on RBD: VMs that write to no others can start elsewhere.
+        """Blocklist a host that does not answer on Ceph: VMs that write only to RBD can start elsewhere.
 
         Parameters:
         host: the id of a host

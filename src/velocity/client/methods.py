@@ -1843,7 +1843,7 @@ class Methods(abc.ABC):
         return self.call(lost_hosts.CONFIRM, lost_hosts.ConfirmDead(host=host, name=name))
 
     def blocklist_node(self, *, host: int, name: str) -> nodes.NodeInfo:
-        """Keep a host that does not answer from its disks on RBD: VMs that write to no others can start elsewhere.
+        """Blocklist a host that does not answer on Ceph: VMs that write only to RBD can start elsewhere.
 
         Parameters:
         host: the id of a host

@@ -164,7 +164,7 @@ CONFIRM = Operation(
 
 BLOCKLIST = Operation(
     name="blocklist_node",
-    summary="Keep a host that does not answer from its disks on RBD: VMs that write to no others can start elsewhere",
+    summary="Blocklist a host that does not answer on Ceph: VMs that write only to RBD can start elsewhere",
     method=Method.PUT,
     path="/h/node/blocklist",
     route=48,

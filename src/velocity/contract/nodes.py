@@ -126,7 +126,7 @@ class NodeInfo(Wire, frozen=True):
     ) = UNSET
     dead: NodeDeath | UnsetType = UNSET
     blocklisted: (
-        Annotated[NodeBlocklist, Meta(description="it is kept from its disks on RBD, until it answers again")]
+        Annotated[NodeBlocklist, Meta(description="it cannot write to its disks on RBD, until it answers again")]
         | UnsetType
     ) = UNSET
     rbd_addresses: (

@@ -152,8 +152,8 @@ PHRASES: Mapping[str, Sequence[Phrase]] = {
     "remove_fence": (_did("removed", "remove", f"the fence agent of {_NODE}"),),
     "fence_node": (_did("powered off", "power off", _NODE),),
     "confirm_dead": (_did("confirmed", "confirm", f"that {_NODE} is off"),),
-    "blocklist_node": (_did("blocked", "block", f"{_NODE} from its disks on RBD"),),
-    "unblock_node": (_did("let", "let", f"{_NODE} write to its disks on RBD again"),),
+    "blocklist_node": (_did("blocklisted", "blocklist", f"{_NODE} on Ceph"),),
+    "unblock_node": (_did("took", "take", f"{_NODE} off the blocklist of Ceph"),),
     "host_returned": (_did("cleaned up", "clean up", f"{_NODE}, which has returned"),),
     # Tasks and the trash
     "cancel_task": (

@@ -109,7 +109,7 @@ class Blocklists:
             raise Refused(Problem.NOT_FENCED, f"nothing is proven, and no VM was freed: {'; '.join(refused)}")
         free = {one.machine for one, words in lacks.items() if not words}
         if free:
-            with done_before(f"{member.name} is kept from its disks, and no VM was freed: repeat this"):
+            with done_before(f"{member.name} is blocklisted, and no VM was freed: repeat this"):
                 await self._disks.confirm_some(member.host, free, by)
         for one, words in lacks.items():
             if words and one.runs:
@@ -132,7 +132,7 @@ class Blocklists:
                     raise Refused(
                         Problem.NO_BLOCKLIST,
                         f"the cluster of pool {mpid} knows {other.name} by the same address, {same.pop()}, as of hosts "
-                        "behind one router: both would be kept from it",
+                        "behind one router: both would be blocklisted",
                         field="host",
                     )
 
@@ -191,9 +191,9 @@ def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
     if vm.obstacle:
         return vm.obstacle
     if not vm.objects:
-        return "it writes to no disk, and so is kept from none"
+        return "it writes to no disk, so a blocklist stops nothing of it"
     elsewhere = sorted({ref.pool for ref in vm.objects} - set(mpids))
-    return f"it may also write to pool {elsewhere[0]}, where nothing keeps it from that" if elsewhere else ""
+    return f"it may also write to pool {elsewhere[0]}, where its host is not blocklisted" if elsewhere else ""
 
 
 def _open(vm: VmWrites, watched: Mapping[int, Mapping[MediaRef, str]]) -> str:

@@ -131,9 +131,9 @@ class LostHosts:
         if member.host in self._fencing:
             return "it is being fenced"
         if self.blocklists.of(member.host) is not None:
-            words = f"it is kept from disks on RBD, so VMs without others can start elsewhere; of the rest {words}"
+            words = f"it is blocklisted on Ceph, so VMs that write only to RBD can start elsewhere; of the rest {words}"
         elif member.clients:
-            words += f", or `velocity node fence {name} --blocklist` keeps it from disks on RBD"
+            words += f", or `velocity node fence {name} --blocklist` frees those that write only to RBD"
         if failed := self._failed.words(member.host) or self.blocklists.failed.words(member.host):
             return f"it could not be fenced: {failed}; {words}"
         if member.fence is None:
@@ -152,7 +152,7 @@ class LostHosts:
         await self._declare(member, by)
 
     async def blocklist(self, asked: lost_hosts.BlocklistNode, by: str) -> None:
-        """Blocklist it on RBD, and free its VMs that have no other disks. Raises `Refused`."""
+        """Blocklist it on Ceph, and free its VMs that write only to RBD. Raises `Refused`."""
         member = self._named(asked.host, asked.name)
         self._check_lost(member)
         self.blocklists.check(member)
@@ -161,7 +161,7 @@ class LostHosts:
             if one.runs:
                 plan.step("kill", "vm", one.name, id=one.vmid, gid=one.gid)
         plan.stop_here()
-        await self._keep_off(member, by)
+        await self._add_to_blocklist(member, by)
 
     def _check_lost(self, member: Member) -> None:
         """Raises `Refused` if its node responds, also if that has not reported yet what runs there."""
@@ -249,7 +249,7 @@ class LostHosts:
             self._fencing.discard(member.host)
             self._roster.tell(member.host)
 
-    async def _keep_off(self, member: Member, by: str) -> None:
+    async def _add_to_blocklist(self, member: Member, by: str) -> None:
         """Blocklist it. Raises `Refused`."""
         self._fencing.add(member.host)
         self._roster.tell(member.host)
@@ -288,7 +288,7 @@ class LostHosts:
         if member.fence is not None and not self._failed.waits(member.host):
             await self._fence_by_itself(member, member.fence)
         elif not self.blocklists.failed.waits(member.host) and self.blocklists.frees(member):
-            await self._keep_off_by_itself(member)
+            await self._blocklist_by_itself(member)
 
     async def _fence_by_itself(self, member: Member, fence: Fence) -> None:
         log.warning("%s does not answer: %s powers it off", member.name, fence.agent)
@@ -299,10 +299,10 @@ class LostHosts:
         else:
             self._attaching.noted("fence_node", member.host)
 
-    async def _keep_off_by_itself(self, member: Member) -> None:
-        log.warning("%s does not answer: it is kept from its disks on RBD", member.name)
+    async def _blocklist_by_itself(self, member: Member) -> None:
+        log.warning("%s does not answer: it is blocklisted on Ceph", member.name)
         try:
-            await self._keep_off(member, "this server")
+            await self._add_to_blocklist(member, "this server")
         except Refused as error:
             self._note(self.blocklists.failed, member, error)
         else:

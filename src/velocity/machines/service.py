@@ -163,6 +163,7 @@ class Fleet(VmIndex):
             place=self.evacuation.place,
             bring=self.variables.bring,
             rehome=self._rehome,
+            called=self.builder.vm_called,
         )
         return WatchedHost(host, observer, context, keepers)
 
@@ -317,8 +318,8 @@ class Fleet(VmIndex):
         except Unknown as error:
             raise Refused(Problem.UNAVAILABLE, f"{error}: try again later") from None
         if argv is None:
-            vmid = keeper.machine.vmid
-            raise Refused(Problem.VM_STOPPED, f"VM {vmid} is {keeper.state.value}: start it first", field="vmid")
+            words = f"{keeper.called} is {keeper.state.value}: start it first"
+            raise Refused(Problem.VM_STOPPED, words, field="vmid")
         return argv
 
     def _use_of(self, uuid: UUID, claim: Claim, mid: UUID) -> AttachedVm:

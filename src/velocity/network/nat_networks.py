@@ -49,8 +49,8 @@ def kept(file: Path) -> NatNetworks | None:
         return None
 
 
-def settled(file: Path, wanted: str, bridge: str) -> NatNetworks:
-    """Those chosen before, otherwise new ones, which are stored. `wanted` is the setting nat_subnet, if set.
+def settled(file: Path, wanted: str, bridge: str, *, stores: bool = True) -> NatNetworks:
+    """Those chosen before, otherwise new ones, which it `stores`. `wanted` is the setting nat_subnet, if set.
 
     A changed setting takes effect when the bridge is created anew: running guests keep their network. Raises
     `CannotNat`, and `OSError`.
@@ -60,7 +60,8 @@ def settled(file: Path, wanted: str, bridge: str) -> NatNetworks:
         taken = routes(bridge)
         v4 = _wanted(wanted, taken) if wanted else _chosen(taken)
         has = NatNetworks(v4, has.v6 if has else _local_prefix())
-        _keep(file, has)
+        if stores:
+            _keep(file, has)
     return has if ipv6_works() else NatNetworks(has.v4, None)
 
 

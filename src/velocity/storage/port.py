@@ -145,7 +145,7 @@ class Pools(Protocol):
         """
 
     async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
-        """Accept these clients again. Raises `Refused`, `Unknown`: they may still be blocked."""
+        """Accept these clients again. Raises `Refused`, `Unknown`: they may still be blocklisted."""
 
     async def give_up(self, pool: int, *, deadline: float) -> None:
         """Drop what ended machines have written on this host and the storage has not received.

@@ -57,7 +57,7 @@ class SqlMoves:
                 of &= machines.c.epoch == move.epoch
                 values["epoch"] = move.next_epoch
             if connection.execute(update(machines).where(of).values(values)).rowcount != 1:
-                raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {move.vmid} has changed meanwhile: begin again")
+                raise Refused(Problem.NOT_FROM_THIS_STATE, "the VM has changed meanwhile: begin again")
             for one in move.media:
                 connection.execute(update(media).where(media.c.mid == str(one.mid)).values(mpid=one.target))
             _set(connection, move.mvid, Phase.DONE)

@@ -148,7 +148,7 @@ def pool_state(hosts: RealHosts) -> str:
 
 
 @pytest.mark.holds("MANY-205")
-def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_more(
+def test_guests_of_a_host_whose_clients_are_blocklisted_write_nothing_any_more(
     storage: tuple[RealHosts, Ceph], iso: UUID
 ) -> None:
     """The key that the server has permits it; whoever confirms that host dead then has proof of it."""
@@ -183,7 +183,7 @@ def test_guests_of_a_host_whose_clients_the_cluster_blocks_write_nothing_any_mor
 
 
 @pytest.mark.holds("MANY-206", "MANY-207")
-def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
+def test_a_lost_host_is_blocklisted_and_taken_off_again(
     storage: tuple[RealHosts, Ceph], iso: UUID, say: Callable[[str], None]
 ) -> None:
     """The node stands still, its guest does not: it writes on until the cluster refuses it."""
@@ -208,7 +208,7 @@ def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
         begun = time.monotonic()
         assert client.blocklist_node(host=host, name="b").rbd_addresses == [b.address]
         at_last(lambda: at(hosts, vmid) == hosts.number("a") and hosts.state(vmid) == "RUNNING", "its start on a")
-        say(f"hosts: a VM on RBD runs elsewhere {time.monotonic() - begun:.1f} s after its host was to be kept from it")
+        say(f"hosts: a VM on RBD runs elsewhere {time.monotonic() - begun:.1f} s after its host was to be blocklisted")
         assert uuid in b.guests(), "it runs there still"
         shell = Shell(hosts.console(vmid))
         shell.boot()
@@ -216,7 +216,7 @@ def test_a_lost_host_is_kept_from_its_disks_and_let_in_again(
     finally:
         b.thaw(NODE)
     at_last(lambda: client.show_node(host=host).state == "online", "the answer of b")
-    at_last(lambda: client.show_node(host=host).blocklisted is UNSET, "that b is let in again")
+    at_last(lambda: client.show_node(host=host).blocklisted is UNSET, "that b is off the blocklist")
     assert uuid not in b.guests()
     assert daemons(hosts, "b") == 0
     assert f"{b.address}:0/0" not in cluster.ceph("osd", "blocklist", "ls")

@@ -33,9 +33,7 @@ export const PARTS: readonly (readonly Place[])[] = [
 export const PLACES = PARTS.flat();
 
 /** Places that show nothing to who lacks a permission everywhere. */
-const NEEDS: Record<string, string> = { "/users": "user.list", "/history": "user.view" };
-/** Places that are for who holds a permission on the root group. */
-const NEEDS_ON_ROOT: Record<string, string> = { "/hosts": "node.manage" };
+const NEEDS: Record<string, string> = { "/hosts": "host.view", "/users": "user.list", "/history": "user.view" };
 
 /** Those that have something for the person. Before it is known what they may do: all. */
 export function usePlaces(): (place: Place) => boolean {
@@ -43,10 +41,6 @@ export function usePlaces(): (place: Place) => boolean {
   const ready = useReady();
   return useMemo(() => {
     const held = new Set(groups.flatMap((group) => group.permissions));
-    const onRoot = new Set(groups.find((group) => group.gid === 0)?.permissions);
-    return ({ path }) => {
-      if (NEEDS_ON_ROOT[path]) return onRoot.has(`velocity.${NEEDS_ON_ROOT[path]}` as never);
-      return !ready || NEEDS[path] === undefined || held.has(`velocity.${NEEDS[path]}` as never);
-    };
+    return ({ path }) => !ready || NEEDS[path] === undefined || held.has(`velocity.${NEEDS[path]}` as never);
   }, [groups, ready]);
 }

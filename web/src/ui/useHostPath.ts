@@ -1,8 +1,8 @@
-/** Where the page of a host is, for whom the navigation leads to the hosts; undefined for others. */
+/** Where the page of a host is; undefined for people who may not see hosts. */
 import { useCallback } from "react";
-import { useMay } from "@/api/live";
+import { useGroupsWhere } from "./groups";
 
 export function useHostPath(): (id: number) => string | undefined {
-  const manages = useMay()("node.manage", 0);
-  return useCallback((id) => (manages ? `/hosts/${id}` : undefined), [manages]);
+  const sees = useGroupsWhere("host.view").length > 0;
+  return useCallback((id) => (sees ? `/hosts/${id}` : undefined), [sees]);
 }

@@ -32,16 +32,17 @@ class NatOfHost(Struct, frozen=True):
 
 
 def find(chosen: Options, *, choose: bool) -> NatOfHost:
-    """What this host has. `choose`: choose networks now, if there never were any."""
+    """What this host has. `choose`: choose networks now, as a start does; otherwise say what would refuse that."""
     if chosen.uids is None:
         return NatOfHost(None, None, "the server is not run by root")
     file = chosen.data_dir / "nat.json"
     has, name = nat_networks.kept(file), nat.bridge_name(chosen.instance)
     lacking = "nat_subnet is none" if chosen.nat_subnet == "none" else nat.cannot()
     wanted, refusal = has, ""
-    if lacking is None and (choose or has):
+    if lacking is None:
         try:
-            wanted = nat_networks.settled(file, chosen.nat_subnet, name) if choose else has
+            settled = nat_networks.settled(file, chosen.nat_subnet, name, stores=choose)
+            wanted = settled if choose else has
         except (CannotNat, OSError) as error:
             refusal = str(error)
     bridge = None if wanted is None else Nat(name, wanted, _dnsmasq(chosen, name), chosen.uids)

@@ -132,13 +132,13 @@ class Cloning:
         may_alter = self._directory.holds(caller.uid, Permission.VM_ALTER, keeper.gid)
         has = cloud_init.of_clone(keeper.machine.spec, secrets=may_alter)
         for mid in set(request.leave) - {one.mid for one in has.media}:
-            raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
+            raise Refused(Problem.MEDIUM_NOT_FOUND, f"{keeper.called} has no medium {mid}", field="leave")
         if not request.fresh_firmware:
             keeper.passage.check_not_moving()
         if not request.fresh_firmware and not keeper.ended:
             raise Refused(
                 Problem.VM_NOT_STOPPED,
-                f"VM {keeper.machine.name} is {keeper.state.value}: stop it first, or clone it with fresh firmware "
+                f"{keeper.called} is {keeper.state.value}: stop it first, or clone it with fresh firmware "
                 "variables and without its disks",
                 field="vmid",
             )
@@ -283,7 +283,7 @@ class Cloning:
     async def _copy_variables(self, draft: Draft) -> None:
         keeper = draft.source
         if keeper.retired or not keeper.ended:
-            raise Refused(Problem.VM_NOT_STOPPED, f"VM {keeper.machine.name} was started or deleted meanwhile")
+            raise Refused(Problem.VM_NOT_STOPPED, f"{keeper.called} was started or deleted meanwhile")
         of, to = (self._own_storage(one) for one in (keeper.machine, draft.machine))
         await copy_variables(of, keeper.machine.uuid, to, draft.machine.uuid)
 

@@ -189,8 +189,9 @@ class Mirroring:
     def _refused(self, copy: _Copy, error: HypervisorError) -> Refused:
         if isinstance(error, NotRunning):
             return self._stopped(copy.change.old)
-        vm, mine = copy.keeper.machine.name, copy.change.old.name
-        return Refused(Problem.MEDIUM_IN_USE, f"VM {vm!r} cannot continue with another file of {mine!r}: {error}")
+        mine = self._library.visible_name(copy.change.old)
+        words = f"{copy.keeper.called} cannot continue with another file of {mine}: {error}"
+        return Refused(Problem.MEDIUM_IN_USE, words)
 
     def _stopped(self, medium: Medium) -> Refused:
         words = f"the VM that ran with {self._library.visible_name(medium)} has stopped meanwhile: begin again"

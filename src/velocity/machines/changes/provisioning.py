@@ -160,7 +160,8 @@ class Provisioning:
         disks = await self._disks(caller, keeper, request.leave) if request.disks else []
         self._fleet.get(vmid)
         if not keeper.ended:
-            raise Refused(Problem.VM_NOT_STOPPED, f"VM {vmid} is {keeper.state.value}: stop it first", field="vmid")
+            words = f"{keeper.called} is {keeper.state.value}: stop it first"
+            raise Refused(Problem.VM_NOT_STOPPED, words, field="vmid")
         check(request.revision, keeper.machine.revision)
         self._plan_to_remove(keeper, purge=purge)
         for disk in disks:
@@ -197,7 +198,7 @@ class Provisioning:
 
     def _check_left(self, keeper: Keeper, request: DeleteVm) -> None:
         for mid in set(request.leave) - {one.mid for one in keeper.machine.spec.media}:
-            raise Refused(Problem.MEDIUM_NOT_FOUND, f"VM {keeper.machine.name} has no medium {mid}", field="leave")
+            raise Refused(Problem.MEDIUM_NOT_FOUND, f"{keeper.called} has no medium {mid}", field="leave")
 
     async def _disks(self, caller: Caller, keeper: Keeper, left: Collection[UUID]) -> list[Medium]:
         """The disks that are deleted with it, without those to keep. Raises `Refused`."""
@@ -247,14 +248,15 @@ class Provisioning:
                     plan.stop_here()
                     await self._fleet.variables.bring(machine, elsewhere[machine.vmid])
         except Refused as refused:
-            words = f"the firmware variables of VM {machine.name!r} cannot be brought there: {refused.message}"
+            vm = self._fleet.builder.vm_called(machine)
+            words = f"the firmware variables of {vm} cannot be brought there: {refused.message}"
             raise Refused(Problem.UNAVAILABLE, words) from None
 
     def _somewhere(self, caller: Caller, machine: Machine, host: int | None) -> Machine:
         """Its own host or, if that is gone, the requested one. Raises `Refused`."""
         hosts, reach = self._fleet.hosts, self._fleet.builder.reach
         if host is None or reach.stays(machine.host):
-            reach.check_there(machine, host)
+            reach.check_there(machine, host, self._fleet.builder.vm_called(machine))
             return machine
         told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
         wanted = Wanted(machine.spec, reach.pools(machine.spec), host, kept=True, told=told)

@@ -116,7 +116,7 @@ class VmScreens:
         except NotRunning:
             raise _stopped(keeper, State.STOPPED) from None
         except HypervisorError as error:
-            raise Refused(Problem.HYPERVISOR, f"VM {keeper.machine.vmid}: no picture of its display: {error}") from None
+            raise Refused(Problem.HYPERVISOR, f"{keeper.called}: no picture of its display: {error}") from None
 
     async def text(self, picture: Picture, uid: int) -> str:
         """The text in it; `uid` is the user who waits. Raises `Refused`."""
@@ -208,17 +208,16 @@ def check_running(keeper: Keeper) -> None:
 
 def find_display(keeper: Keeper, display: str | UnsetType) -> tuple[int, str]:
     """A display's index in the run, and its name; absent: the first. Raises `Refused(DISPLAY_NOT_FOUND)`."""
-    vmid, names = keeper.machine.vmid, _names(keeper)
+    names = _names(keeper)
     if not isinstance(display, str):
         if names:
             return 0, names[0]
-        raise Refused(Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display", field="display")
+        raise Refused(Problem.DISPLAY_NOT_FOUND, f"{keeper.called} has no display", field="display")
     if display in names:
         return names.index(display), display
     listed = ", ".join(map(repr, names)) or "none"
-    raise Refused(
-        Problem.DISPLAY_NOT_FOUND, f"VM {vmid} has no display {display!r}; its displays are: {listed}", field="display"
-    )
+    words = f"{keeper.called} has no display {display!r}; its displays are: {listed}"
+    raise Refused(Problem.DISPLAY_NOT_FOUND, words, field="display")
 
 
 def _heard(attempt: asyncio.Future[Picture]) -> None:
@@ -236,4 +235,4 @@ def _runs(keeper: Keeper) -> bool:
 
 
 def _stopped(keeper: Keeper, state: State) -> Refused:
-    return Refused(Problem.VM_STOPPED, f"VM {keeper.machine.vmid} is {state.value}: start it first", field="vmid")
+    return Refused(Problem.VM_STOPPED, f"{keeper.called} is {state.value}: start it first", field="vmid")

@@ -80,7 +80,6 @@ class Agents:
         **arguments: Any,
     ) -> T:
         """Send one command; returns the answer. Raises `Refused`."""
-        vmid = keeper.machine.vmid
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         self.check(keeper, command)
         with refusing(keeper):
@@ -90,7 +89,7 @@ class Agents:
                 raise ValueError(f"{len(answer)} bytes")
             return msgspec.json.decode(answer, type=kind)
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-            words = f"VM {vmid}: its guest agent's answer to {command} is invalid: {shown(str(error))}"
+            words = f"{keeper.called}: its guest agent's answer to {command} is invalid: {shown(str(error))}"
             raise Refused(Problem.AGENT_REFUSED, words) from None
 
     def check(self, keeper: Keeper, command: str = FREEZE) -> None:
@@ -101,11 +100,11 @@ class Agents:
                 raise HypervisorError("its file systems are frozen: `velocity vm thaw VM` thaws them")
 
     def _check(self, keeper: Keeper) -> None:
-        """Raises `NoAgent`."""
+        """Raises `Refused` and `NoAgent`."""
         if keeper.state is State.PAUSED:
-            raise NoAgent("it is PAUSED: resume it first")
+            raise Refused(Problem.NO_AGENT, f"{keeper.called} is PAUSED: resume it first")
         if keeper.state is not State.RUNNING:
-            raise NoAgent(f"it is {keeper.state.value}: start it first")
+            raise Refused(Problem.NO_AGENT, f"{keeper.called} is {keeper.state.value}: start it first")
         if not self.has_channel(keeper):
             raise NoAgent(
                 f"its hardware {_profile(keeper)} has no channel to a guest agent, and newer has, from its next start "
@@ -176,7 +175,7 @@ def _profile(vm: Life) -> str:
 @contextlib.contextmanager
 def refusing(keeper: Keeper) -> Iterator[None]:
     """Turns errors of the port into `Refused`."""
-    vm = f"VM {keeper.machine.vmid}"
+    vm = keeper.called
     try:
         yield
     except (NoAgent, NotRunning) as error:

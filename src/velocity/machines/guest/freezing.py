@@ -58,7 +58,7 @@ class Freezing:
         machine = keeper.machine
         self._agents.check(keeper)
         if keeper.progress.frozen_until is not None or machine.vmid in self._under_way:
-            words = f"VM {machine.vmid}: its file systems are frozen already: `velocity vm thaw VM` thaws them"
+            words = f"{keeper.called}: its file systems are frozen already: `velocity vm thaw VM` thaws them"
             raise Refused(Problem.AGENT_REFUSED, words)
         plan.step("change", "vm", machine.name, id=machine.vmid, gid=machine.gid, changes={"filesystems": None})
         plan.stop_here()

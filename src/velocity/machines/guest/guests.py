@@ -143,7 +143,7 @@ class VmGuests:
             while left:
                 written = await self._agents.ask(keeper, "guest-file-write", _Written, handle=handle, buf_b64=left)
                 if written.count < 1:
-                    raise Refused(Problem.AGENT_REFUSED, f"VM {keeper.machine.vmid}: its guest agent writes no more")
+                    raise Refused(Problem.AGENT_REFUSED, f"{keeper.called}: its guest agent writes no more")
                 left = left[written.count :]
             await self._agents.ask(keeper, "guest-file-flush", Done, handle=handle)
 

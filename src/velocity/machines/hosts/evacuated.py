@@ -12,7 +12,7 @@ from velocity.contract.machines import Reason
 from velocity.hypervisor.port import HostId, Incarnation
 
 HOST_LOST = "host-lost"
-"""The reason's cause if a VM is STOPPED because its host was confirmed dead, or kept from its disks."""
+"""The reason's cause if a VM is STOPPED because its host was confirmed dead, or blocklisted."""
 
 
 class Death(Struct, frozen=True):
@@ -86,7 +86,7 @@ class Evacuated:
         return host in self.dead
 
     def is_over(self, who: Incarnation) -> bool:
-        """Whether the run was on a host that was confirmed dead, or kept from its disks, after it had begun."""
+        """Whether the run was on a host that was confirmed dead, or blocklisted, after it had begun."""
         return who.epoch <= self._over.get((who.host, who.machine), -1)
 
     def is_gone(self, who: Incarnation) -> bool:

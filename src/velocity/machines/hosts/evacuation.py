@@ -61,7 +61,7 @@ class Evacuation:
         if (death := self.evacuated.dead.get(host)) is not None:
             return death.at, f"{called} was confirmed dead"
         if (listed := self.evacuated.blocklisted.get(host)) is not None:
-            return listed.at, f"{called} does not answer, and was kept from the disks of this VM"
+            return listed.at, f"{called} does not answer, and was blocklisted on Ceph"
         return int(self._clock()), f"{called} was lost"
 
     async def place(self, vm: Life) -> HostId:
@@ -70,7 +70,7 @@ class Evacuation:
         Raises `Refused` if its host is lost and no other can have it, or if it runs elsewhere.
         """
         machine = vm.machine
-        self._check_runs_nowhere_else(machine)
+        self._check_runs_nowhere_else(vm)
         if not self.evacuated.is_freed(vm.who):
             return machine.host
         free: dict[HostId, int] = {}
@@ -86,19 +86,20 @@ class Evacuation:
             if silent:
                 return silent[0]  # whoever prepares the start says so
             called = self._hosts.attached.called(machine.host)
-            how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and kept from its disks"
-            words = f"VM {machine.name!r} is on {called}, which is {how}: {refused.message}"
+            how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
+            words = f"{vm.called} is on {called}, which is {how}: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
 
-    def _check_runs_nowhere_else(self, machine: Machine) -> None:
+    def _check_runs_nowhere_else(self, vm: Life) -> None:
         """A run unknown to the database, which may be an older copy, may be of a VM that was moved since."""
+        machine = vm.machine
         for host, watched in self._hosts.by_id.items():
             if host == machine.host or host in self.evacuated.dead:
                 continue
             if any(who.machine == machine.uuid for who in watched.observer.unknown):
                 raise Refused(
                     Problem.HYPERVISOR,
-                    f"VM {machine.name!r} runs on {self._hosts.attached.called(host)}, where this database does not "
+                    f"{vm.called} runs on {self._hosts.attached.called(host)}, where this database does not "
                     "know it: shut its guest down (`velocity doctor` on that host names its process), then start it",
                 )
 
@@ -145,12 +146,12 @@ class Evacuation:
         since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
         called = self._hosts.attached.called(host)
-        log.warning("%s was kept from the disks of %d VMs by %s", called, len(machines), by)
+        log.warning("%s was blocklisted on Ceph by %s, and %d of its VMs have ended by that", called, by, len(machines))
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             if keeper.machine.uuid in machines:
                 keeper.mark_unknown()
-        self._hosts.doubt(host, "kept from disks of VMs")
+        self._hosts.doubt(host, "blocklisted")
 
     def _whither(self, machine: Machine) -> str:
         try:

@@ -93,7 +93,7 @@ class Draining:
             try:
                 target = await self._moves.targets.best(keeper, planned)
             except Refused as refused:
-                stays.append(f"VM {keeper.machine.name!r} would stay: {refused.message}")
+                stays.append(f"{keeper.called} would stay: {refused.message}")
                 continue
             planned.append((keeper, target.host))
             names = {"host": (where.of(hosts, host), where.of(hosts, target.host))}

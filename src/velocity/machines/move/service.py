@@ -101,7 +101,7 @@ class HostMoves:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {keeper.machine.vmid}", field="vmid")
         check_steady(keeper)
         if self._fleet.evacuation.evacuated.is_freed(keeper.who):
-            words = f"the host of VM {keeper.machine.name!r} is lost: start the VM, which brings it to another one"
+            words = f"the host of {keeper.called} is lost: start the VM, which brings it to another one"
             raise Refused(Problem.NO_HOST, words, field="vmid")
         if host is None:
             target = await self.targets.best(keeper)
@@ -110,7 +110,7 @@ class HostMoves:
         if self.settling.leaves(keeper, target.host):
             raise Refused(
                 Problem.NO_HOST,
-                f"remains of an earlier move of VM {keeper.machine.name!r} on host {target.name!r} are still there: "
+                f"remains of an earlier move of {keeper.called} on host {target.name!r} are still there: "
                 "wait until they are removed, or choose another host",
                 field="host",
             )
@@ -168,7 +168,7 @@ class HostMoves:
 
         def overtake() -> None:
             if not crossing.carried:
-                words = f"VM {keeper.machine.name!r} was forced off meanwhile: it stays where it was"
+                words = "the VM was forced off meanwhile: it stays where it was"
                 right.end(Refused(Problem.HYPERVISOR, words))
 
         assert keeper.passage.moving is not None, "it is held"

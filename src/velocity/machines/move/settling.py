@@ -129,9 +129,9 @@ class Settling:
         return [one.clearing for one in own if one.clearing and not self._hosts.silence(one.other_host())]
 
     def words(self, move: HostMove) -> str:
-        """The refusal of other requests for its VM."""
+        """The refusal of other requests; its subject is the VM."""
         return (
-            f"VM {move.vmid} is being moved to {self._hosts.called(move.target)}: wait until that has ended, cancel it "
+            f"is being moved to {self._hosts.called(move.target)}: wait until that has ended, cancel it "
             "(`velocity task list`), or stop the VM with force"
         )
 
@@ -332,7 +332,7 @@ class Settling:
             "respond: it runs nowhere until that host does"
         )
         keeper.tell_reason("move-unfinished", words, halted=True)
-        keeper.passage.tell(f"VM {crossing.move.vmid} cannot continue yet: {words}. To end it, stop it with force")
+        keeper.passage.tell(f"cannot continue yet: {words}. To end it, stop it with force")
 
     async def _last(self, move: HostMove) -> SerialEnd:
         """The end of its serial console at the source, where the guest stands still; empty if that does not respond."""

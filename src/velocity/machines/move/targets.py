@@ -102,7 +102,7 @@ class Targets:
             words = f"there is no host {host}: {self._named(caller, keeper)}"
             raise Refused(Problem.HOST_NOT_FOUND, words, field="host")
         if one.host == keeper.machine.host:
-            words = f"VM {keeper.machine.name!r} is on host {one.name!r} already: {self._named(caller, keeper)}"
+            words = f"{keeper.called} is on host {one.name!r} already: {self._named(caller, keeper)}"
             raise Refused(Problem.NO_HOST, words, field="host")
         self.check(caller, keeper, one.host)
         return Target(one.host, one.name, "", await self.media(keeper, one, mpid))
@@ -161,7 +161,7 @@ class Targets:
         if run.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"VM {keeper.machine.name!r} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
+                f"{keeper.called} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
                 f"{max(0, free)} MiB free for it: stop another VM there, or choose another host",
                 field="host",
             )
@@ -291,7 +291,7 @@ class Targets:
 
 def check_steady(keeper: Keeper) -> None:
     """Raises `Refused` if the VM cannot move in its present state."""
-    vm = f"VM {keeper.machine.name!r}"
+    vm = keeper.called
     keeper.passage.check_not_moving()
     if keeper.unreachable_since is not None or keeper.doubtful:
         raise Refused(Problem.NOT_FROM_THIS_STATE, f"{vm} does not respond: wait until its host does", field="vmid")

@@ -11,7 +11,11 @@ from velocity.machines.rules import CALL_DEADLINE
 
 
 class HostMemory:
-    """Memory in MiB. What a host reports as free includes the memory of VMs that have not arrived there yet."""
+    """Memory in MiB. What a host reports as free includes the memory of VMs that have not arrived there yet.
+
+    Starts reserve nothing: a guest takes its memory when it first touches it, which may be long after its start. A
+    reservation until then would forbid overcommitment, and a shorter one would refuse only starts of the same second.
+    """
 
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts

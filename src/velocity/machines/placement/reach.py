@@ -68,19 +68,19 @@ class Reach:
         """Whether it is there, and is not being removed."""
         return host in self.hosts.by_id and host not in self.hosts.leaving
 
-    def check_there(self, machine: Machine, wanted: int | None) -> None:
-        """Raises `Refused` if its host is gone, as for a VM deleted before that, or is another one."""
+    def check_there(self, machine: Machine, wanted: int | None, vm: str) -> None:
+        """Raises `Refused`, which calls it `vm`, if its host is gone, or is not the wanted one."""
         if not self.stays(machine.host):
             raise Refused(
                 Problem.NO_HOST,
-                f"VM {machine.name!r} was on a host that is gone (host {machine.host}): name another one (`host`), or "
+                f"{vm} was on a host that is gone (host {machine.host}): name another one (`host`), or "
                 "attach that host again",
                 field="host",
             )
         if wanted is not None and wanted != machine.host:
             raise Refused(
                 Problem.NO_HOST,
-                f"VM {machine.name!r} is on {self.hosts.called(machine.host)}, where its firmware variables are: leave "
+                f"{vm} is on {self.hosts.called(machine.host)}, where its firmware variables are: leave "
                 "the host out, and move it when it is there",
                 field="host",
             )

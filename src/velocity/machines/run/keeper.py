@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
@@ -165,14 +164,14 @@ class Keeper(Life):
             return self.state
         except NotRunning:
             await self._find_out()
-            name = self.machine.name
-            words = f"VM {name} stopped while this request was waiting; `velocity vm show {shlex.quote(name)}` says why"
+            shown = f"`velocity vm show id:{self.machine.vmid}`"
+            words = f"{self.called} stopped while this request was waiting; {shown} says why"
             raise Refused(Problem.HYPERVISOR, words) from None
         except Unknown as error:
             self.mark_unknown(silent=True)
             remedy = self.context.remedy(self.machine.host) or ("" if self.progress.forced else FORCE)
             words = (
-                f"VM {self.machine.vmid} has not responded in time ({error}): the request may still take effect, and "
+                f"{self.called} has not responded in time ({error}): the request may still take effect, and "
                 f"the VM is shown as {self.state.value} until it responds{f'; {remedy}' if remedy else ''}"
             )
             raise Refused(Problem.HYPERVISOR, words) from None

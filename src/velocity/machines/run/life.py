@@ -54,7 +54,7 @@ class KeeperContext:
     pause. `freed` says whether a VM may be on another host because its own is lost, `over` why a run ended by that,
     and `place` on which host a VM is started: its own, or another one if it is freed. `bring` copies there what is
     kept for the VM, and `rehome` moves the keeper there. `remedy` says what to do if its host does not answer; empty:
-    it does.
+    it does. `called` is what a refusal calls a VM.
     """
 
     host: HostId
@@ -73,6 +73,7 @@ class KeeperContext:
     resumed: Callable[[Life], None] = lambda vm: None
     freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
+    called: Callable[[Machine], str] = lambda machine: f"VM {machine.name!r}"
     remedy: Callable[[HostId], str] = lambda host: ""
     place: Callable[[Life], Awaitable[HostId]] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing
@@ -132,6 +133,11 @@ class Life:
     @property
     def who(self) -> Incarnation:
         return Incarnation(self.machine.uuid, self.context.host, self.progress.epoch)
+
+    @property
+    def called(self) -> str:
+        """What a refusal of the present request calls it."""
+        return self.context.called(self.machine)
 
     @property
     def gid(self) -> int:
@@ -346,17 +352,17 @@ class Life:
         if self.retired:
             raise Refused(Problem.VM_NOT_FOUND, f"there is no VM {self.machine.vmid}", field="vmid")
         if runs and self.state is State.STOPPED:
-            raise Refused(Problem.NOT_FROM_THIS_STATE, f"VM {self.machine.name} is STOPPED: start it", field="vmid")
+            raise Refused(Problem.NOT_FROM_THIS_STATE, f"{self.called} is STOPPED: start it", field="vmid")
 
     def _not_now(self) -> str:
-        name = f"VM {self.machine.vmid} is {self.state.value}"
+        name = f"{self.called} is {self.state.value}"
         if self.unreachable_since is not None:
             remedy = self.context.remedy(self.machine.host) or "wait until it does, or stop it with force"
             return f"{name} and does not respond: {remedy}"
         return f"{name}: wait until it is STOPPED, or stop it with force"
 
     def _overtaken_by_a_stop(self) -> Refused:
-        words = f"VM {self.machine.vmid} was forced off before this was done: repeat the request"
+        words = f"{self.called} was forced off before this was done: repeat the request"
         return Refused(Problem.NOT_FROM_THIS_STATE, words, field="state")
 
     def _note(self, reason: Reason | None) -> None:

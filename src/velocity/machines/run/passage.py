@@ -25,7 +25,7 @@ BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
 
 @dataclass(frozen=True)
 class Moving:
-    """The target, and the message for other requests.
+    """The target, and the message for other requests, whose subject is the VM.
 
     `tid` is the task; None: an earlier server began the move. `overtake` is called when a forced stop is requested.
     `decided`: its guest runs on there, or the move has ended.
@@ -51,6 +51,9 @@ class Traveller(Protocol):
 
     @property
     def who(self) -> Incarnation: ...
+
+    @property
+    def called(self) -> str: ...
 
     def mark_unknown(self) -> None: ...
 
@@ -101,7 +104,7 @@ class Passage(Struct, eq=False):
     def check_not_moving(self) -> None:
         """Raises `Refused` while it is moving."""
         if self.moving is not None:
-            raise Refused(Problem.VM_MOVING, self.moving.words, field="vmid")
+            raise Refused(Problem.VM_MOVING, f"{self.vm.called} {self.moving.words}", field="vmid")
 
     async def unless_moving(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work. Raises `Refused` while it is moving."""

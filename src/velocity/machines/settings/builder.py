@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from velocity.access.directory import Directory
+from velocity.access.naming import visible_name
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -74,6 +75,10 @@ class Builder:
         self._hosts = hosts
         self.memory = memory
         self.reach = reach
+
+    def vm_called(self, machine: Machine) -> str:
+        """What a refusal of the present request calls it."""
+        return visible_name(self._directory, "VM", machine.name, machine.gid)
 
     def is_iso(self, mid: UUID) -> bool:
         medium = self._library.find(mid)
@@ -165,8 +170,8 @@ class Builder:
         if spec.memory_mib > free:
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"VM {machine.name!r} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: stop "
-                "another VM",
+                f"{self.vm_called(machine)} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: "
+                "stop another VM",
             )
         pools: dict[int, bool] = {}
         for disk in self._disks(machine):

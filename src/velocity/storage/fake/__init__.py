@@ -187,7 +187,9 @@ class FakeBlobs:
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             return pool.moving.setdefault(ref, FakeContent())
 
-        made = await self._line.call(ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0)
+        made = await self._line.call(
+            ref.pool, deadline, make, lambda pool: pool.moving.pop(ref, None), wanted=0, puts=True
+        )
         return FakeIncoming(self._line, ref, made)
 
     async def resume(self, ref: MediaRef, size: int, *, deadline: float) -> Incoming:

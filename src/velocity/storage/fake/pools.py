@@ -92,7 +92,7 @@ class FakeShared:
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
-    """Addresses of blocked clients."""
+    """Addresses of blocklisted clients."""
     watched: dict[MediaRef, str] = field(default_factory=dict)
     """Objects that are open for writing, with the address of the client."""
 
@@ -110,8 +110,9 @@ class FakeShared:
 
 @dataclass
 class FakePool:
-    """Knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved), and `faults`.
+    """Knobs: `state`, `capacity` (bytes), `blocked` (objects that cannot be moved), `puts`, and `faults`.
 
+    `puts`: cleared, it holds whatever is put into the pool, until it is set; `putting` is set once something waits.
     `faults`: call number -> fault; `calls`: the number of calls so far.
     """
 
@@ -140,8 +141,9 @@ class FakePool:
     """How often it was dropped."""
 
     def __post_init__(self) -> None:
-        self.answers = asyncio.Event()
+        self.answers, self.puts, self.putting = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.answers.set()
+        self.puts.set()
 
     def after(self, calls: int, fault: Fault) -> None:
         """Set the fault of the call that comes after `number` others."""
@@ -295,11 +297,12 @@ class FakeDevice:
         *,
         writes: bool = True,
         wanted: int | None = None,
+        puts: bool = False,
     ) -> T:
         """One call, with its fault. Raises `Refused`, and `Unknown`: then it is undone once it has taken effect."""
         pool = self.pool(mpid)
         fault = pool.next_fault()
-        doing = asyncio.create_task(self._do(pool, deed, fault, deadline, writes=writes, wanted=wanted))
+        doing = asyncio.create_task(self._do(pool, deed, fault, deadline, writes=writes, wanted=wanted, puts=puts))
         try:
             await asyncio.wait({doing}, timeout=deadline)
         finally:
@@ -319,10 +322,14 @@ class FakeDevice:
         *,
         writes: bool,
         wanted: int | None,
+        puts: bool,
     ) -> T:
         if isinstance(fault, Hangs):
             pool.hang()
         await pool.answers.wait()
+        if puts and not pool.puts.is_set():
+            pool.putting.set()
+            await pool.puts.wait()
         if isinstance(fault, Late):
             await asyncio.sleep(fault.seconds)
         if self.cut:

@@ -1,7 +1,7 @@
 """Ceph's blocklist: clients whose writes a cluster refuses, by the address of their host.
 
-Writes on their way are refused by every OSD. When the host is let in again, buffered writes would arrive: so they are
-dropped first.
+Writes on their way are refused by every OSD. Once the host is off the blocklist, buffered writes would arrive: so they
+are dropped first.
 
 https://docs.ceph.com/en/latest/rados/operations/control/#osd-subsystem
 """

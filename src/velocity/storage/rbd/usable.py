@@ -48,7 +48,7 @@ def lacks(pool: RadosPool) -> str:
 
 
 def hampers(pool: RadosPool) -> str:
-    """Why a host that uses it could not be blocklisted and let in again; empty if it could."""
+    """Why a host that uses it could not be blocklisted and taken off again; empty if it could."""
     try:
         ask(pool)
         pool.ceph("osd", "blocklist", "rm", f"{NOBODY}:0/0")

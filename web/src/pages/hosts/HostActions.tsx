@@ -27,7 +27,7 @@ export function HostActions({ host, database, onWish }: Props) {
           <DropdownItem onClick={() => onWish("confirm")}>Confirm that it is off…</DropdownItem>
           {host.rbd_addresses && (
             <DropdownItem isDanger onClick={() => onWish("blocklist")}>
-              Keep it from its disks on RBD…
+              Blocklist on Ceph…
             </DropdownItem>
           )}
           <Divider component="li" />

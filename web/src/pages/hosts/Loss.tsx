@@ -19,7 +19,7 @@ export function Loss({ host }: { host: NodeInfo }) {
       {host.blocklisted && (
         <small className="v-subtle v-words">
           <br />
-          Kept from its disks on RBD <When at={host.blocklisted.at} /> by <bdi>{host.blocklisted.by}</bdi>.
+          Blocklisted on Ceph <When at={host.blocklisted.at} /> by <bdi>{host.blocklisted.by}</bdi>.
           {host.blocklisted.message && <Sentence>{` Still so: ${host.blocklisted.message}.`}</Sentence>}
         </small>
       )}

@@ -1,4 +1,4 @@
-/** The word that a host runs nothing any more, its being powered off, or kept from its disks: for which VMs. */
+/** The word that a host runs nothing any more, its being powered off, or blocklisted: for which VMs. */
 import { Alert, FormGroup, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 import { call } from "@/api/call";
@@ -35,13 +35,14 @@ const WORDS = {
     cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--now"],
   },
   blocklist: {
-    title: (name: string) => `Keep ${name} from its disks on RBD?`,
-    promise: "The Ceph clusters take nothing more from this machine, until it answers again.",
-    risk: "VMs that write to RBD alone can start elsewhere. Others stay, and get errors from their disks on RBD.",
+    title: (name: string) => `Blocklist ${name} on Ceph?`,
+    promise:
+      "Ceph accepts nothing more from this machine, so it cannot write to its disks on RBD until it responds again.",
+    risk: "VMs that write only to RBD can start elsewhere. Others stay, and get errors from their disks on RBD.",
     freed: undefined,
-    verb: "Keep it from its disks",
-    pending: (name: string) => `Keeping ${name} from its disks on RBD`,
-    done: (name: string) => `${name} is kept from its disks on RBD; VMs that write to no others can start elsewhere`,
+    verb: "Blocklist",
+    pending: (name: string) => `Blocklisting ${name} on Ceph`,
+    done: (name: string) => `${name} is blocklisted; VMs that write only to RBD can start elsewhere`,
     cli: (host: NodeInfo) => ["velocity", "node", "fence", hostWord(host), "--blocklist"],
   },
 };

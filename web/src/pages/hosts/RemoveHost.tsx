@@ -29,8 +29,8 @@ export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => v
       </p>
       {host.blocklisted && (
         <p className="v-words">
-          The Ceph cluster takes nothing from <bdi>{host.blocklisted.addresses.join(", ")}</bdi> still. Once none of its
-          guests runs there any more, end that:{" "}
+          It stays on the blocklist of Ceph, by <bdi>{host.blocklisted.addresses.join(", ")}</bdi>. Once none of its
+          guests runs there any more, take it off:{" "}
           <code>{host.blocklisted.addresses.map((one) => `ceph osd blocklist rm ${one}:0/0`).join("; ")}</code>
         </p>
       )}

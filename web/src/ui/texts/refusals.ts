@@ -65,8 +65,8 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["That option cannot be used:", 60222],
   ["No fence agent is set for that host:", 60120, 60320, 60420],
   ["It is not proven that the machine is off:", 60130, 60430],
-  ["It is not proven that the host is kept from its disks:", 48230],
-  ["The host cannot be kept from its disks:", 48223],
+  ["It is not proven that the host is blocklisted:", 48230],
+  ["The host cannot be blocklisted:", 48223],
   ["The host has another name:", 48222, 60421, 61222],
   ["The host responds, so it is not lost:", 48220, 61220],
   // users, and what they may

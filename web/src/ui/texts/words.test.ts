@@ -42,8 +42,8 @@ test("nothing of the command line and of the API is told to who sits at the page
       "once it is off, “Confirm that it is off…” in its menu says so, and “Power off…” there powers it off",
     ],
     [
-      "or `velocity node fence b --blocklist` keeps it from disks on RBD",
-      "or “Keep it from its disks on RBD…” there keeps it from disks on RBD",
+      "or `velocity node fence b --blocklist` frees those that write only to RBD",
+      "or “Blocklist on Ceph…” there frees those that write only to RBD",
     ],
     ["attach it with `readonly`, or use another medium", "attach it read-only, or use another medium"],
     ["you need velocity.vm.create on /: ask anna", "you need “Create virtual machines” on the root group: ask anna"],

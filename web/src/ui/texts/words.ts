@@ -29,7 +29,7 @@ const STATES = /\b(STOPPED|STARTING|RUNNING|PAUSING|PAUSED|RESUMING|STOPPING)\b/
 const BUTTONS: readonly Rule[] = [
   [/`velocity node confirm-dead [^`]*`(?: says so)?/g, word("“Confirm that it is off…” in its menu says so")],
   [/`velocity node fence [^`]* --now`/g, word("“Power off…” there")],
-  [/`velocity node fence [^`]* --blocklist`/g, word("“Keep it from its disks on RBD…” there")],
+  [/`velocity node fence [^`]* --blocklist`/g, word("“Blocklist on Ceph…” there")],
   [/`velocity node set [^`]* --address`/g, word("“Edit…” in its menu")],
   [/`velocity node token --again [^`]*`(?: here)?/g, word("“Let it join again…” in its menu")],
 ];

@@ -1,4 +1,4 @@
-"""Hosts that are lost, kept from their disks on RBD and return, and a server that is killed in between.
+"""Hosts that are lost, blocklisted on Ceph and return, and a server that is killed in between.
 
 At no moment two runs of one VM could write to its disk: one runs on a host that the cluster takes nothing from.
 """
@@ -25,7 +25,7 @@ from velocity.storage.fake.pools import FakeHost, FakeShared
 
 
 class Rados(FakeShared):
-    """Whoever is let in again is looked at."""
+    """Whoever is taken off the blocklist is looked at."""
 
     def unblock(self, addresses: Collection[str]) -> None:
         super().unblock(addresses)
@@ -92,9 +92,9 @@ class KeptOff(LostHosts):
     def prove(self, host: HostId, turns: int | None, then: str = "kill") -> None:
         """After so many turns of the loop, the server is killed, or the host is back."""
         self.fakes[host].faults.lose(host)
-        self.run(self.keep_off(host, turns, then))
+        self.run(self.blocklist(host, turns, then))
 
-    async def keep_off(self, host: HostId, turns: int | None, then: str) -> None:
+    async def blocklist(self, host: HostId, turns: int | None, then: str) -> None:
         await asyncio.sleep(3.0)  # it is told as silent by then
         asking = asyncio.create_task(self.w.call("PUT", "/h/node/blocklist", host=host, name=self.NAMES[host]))
         if turns is None:
@@ -124,7 +124,7 @@ class KeptOff(LostHosts):
 @pytest.mark.holds("MANY-214")
 @pytest.mark.long
 @pytest.mark.whole
-def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_kept_off_returned_and_killed(
+def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_blocklisted_returned_and_killed(
     say: Callable[[str], None], whole: bool
 ) -> None:
     class Chosen(KeptOff):
@@ -135,7 +135,7 @@ def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_kept_off_returned_and_ki
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen if whole else seed(7)(Chosen), settings=chosen)
-    say(f"lives on hosts that are kept from their disks: {dict(sorted(Chosen.counted.items()))}, no two that write")
+    say(f"lives on hosts that are blocklisted: {dict(sorted(Chosen.counted.items()))}, no two that write")
     assert Chosen.counted["proofs 200"] >= 1
     assert Chosen.counted["kills"] >= 3
     assert Chosen.counted["returns"] >= 1
