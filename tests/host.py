@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from tests.answers import noting
 from tests.api.world import PASSWORD, prepare, quick_passwords
 from tests.metrics.times import Hands
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from velocity import app
 from velocity.api import tls
 from velocity.api.server import Protocol, Server
@@ -132,23 +132,24 @@ def hosting(
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(PATIENCE)
-    environment = {
-        "XDG_CONFIG_HOME": str(data.parent / "config"),
-        "VELOCITY_DATA_DIR": str(data),
-        "COLUMNS": "200",
-    }
-    key = settings.key_file.read_text().strip()
-    if root_password:
-        with own_server.way(settings) as way, Client(settings.base_url, uds=way) as client:
-            key = client.sign_in(name="root", password=root_password).authkey
-        environment |= {"VELOCITY_SERVER": settings.base_url, "VELOCITY_AUTHKEY": key}
-    else:
-        environment |= {"VELOCITY_LISTEN": listens}
-    server, built, look, loop = begun[0]
     try:
+        at_last(lambda: ready.is_set() or not thread.is_alive(), "the server")
+        server, built, look, loop = begun[0]
+        environment = {
+            "XDG_CONFIG_HOME": str(data.parent / "config"),
+            "VELOCITY_DATA_DIR": str(data),
+            "COLUMNS": "200",
+        }
+        key = settings.key_file.read_text().strip()
+        if root_password:
+            with own_server.way(settings) as way, Client(settings.base_url, uds=way) as client:
+                key = client.sign_in(name="root", password=root_password).authkey
+            environment |= {"VELOCITY_SERVER": settings.base_url, "VELOCITY_AUTHKEY": key}
+        else:
+            environment |= {"VELOCITY_LISTEN": listens}
         yield Host(settings, key, fake, environment, built, look, loop)
-    finally:
-        server.should_exit = True
+    finally:  # also where it has not come so far: its thread would keep the process of the tests from ending
+        for server, *_ in begun:
+            server.should_exit = True
         thread.join()
         listener.close()

@@ -6,13 +6,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
 from tests.api.world import World
+from tests.passing_on import pass_on
 from velocity.api.bounds import RequestLimits
 from velocity.api.server import Protocol, Server
 from velocity.api.websocket import WebSocketProtocol
@@ -100,28 +101,29 @@ async def listening(
 @asynccontextmanager
 async def breaking(port: int) -> AsyncIterator[tuple[int, Callable[[], Awaitable[None]]]]:
     """A way to that port which can be broken: its own port, and what breaks all connections on it."""
-    open_: set[asyncio.StreamWriter] = set()
+    ends: set[asyncio.StreamWriter] = set()
+    serving: set[asyncio.Task[None]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner, outer = await asyncio.open_connection("127.0.0.1", port)
-        open_.update((writer, outer))
-        await asyncio.gather(carry(reader, outer), carry(inner, writer))
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+        await pass_on(reader, writer, ("127.0.0.1", port), ends, carry)
 
     async def broken() -> None:
-        for writer in open_:
-            writer.transport.abort()
-        open_.clear()
+        for end in ends:
+            end.transport.abort()
 
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], broken
     finally:
-        await broken()
         server.close()
+        await broken()
+        await asyncio.gather(*serving)

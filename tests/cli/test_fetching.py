@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.api.images import qemu_img
 from tests.cli.test_plan import planned
 from tests.host import Host
+from tests.serving import serving
 
 RAW = b"a disk of some bytes".ljust(1 << 20, b"\0")
 
@@ -36,10 +36,9 @@ def served(tmp_path: Path) -> Iterator[str]:
         def log_message(self, format: str, *_arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.mark.holds("IMAGE-37")

@@ -18,6 +18,7 @@ from tests.cli.test_guest import agent as agent
 from tests.cli.test_pools import between
 from tests.host import Host
 from tests.patience import PATIENCE
+from tests.serving import serving
 from velocity.access.sessions import Caller
 from velocity.cli.apply import places
 from velocity.cli.guest import SENT
@@ -46,8 +47,8 @@ def test_a_run_waits_for_what_an_interrupted_one_has_begun(
         def log_message(self, format: str, *_arguments: object) -> None:
             """It is nobody's business."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    with serving(server):
         url = f"http://127.0.0.1:{server.server_port}/disk"
         file = written(tmp_path, f'[[media]]\nname = "disk"\nurl = "{url}"\n')
         tid = host.ok("media", "fetch", url, "--as-is", "--name", "disk", "--detach").strip()
@@ -61,7 +62,6 @@ def test_a_run_waits_for_what_an_interrupted_one_has_begun(
         with between(host.url) as (way, after):
             after["/t/task/list"] = looks
             ended = host.run("apply", file, "--yes", VELOCITY_SERVER=way)
-        server.shutdown()
     assert ended.exit_code == 0, (ended.stderr, ended.exception)
     assert "medium disk: it is being made already; waiting" in ended.stderr and len(asked) > 1
     assert host.run("task", "show", f"id:{tid}").stdout.startswith("fetch disk: DONE")

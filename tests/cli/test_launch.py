@@ -25,6 +25,7 @@ from tests.api.test_catalogue import entry
 from tests.cli.test_plan import planned
 from tests.host import Host, hosting
 from tests.patience import PATIENCE, at_last
+from tests.serving import serving
 from velocity.cli import ssh
 from velocity.client import Client
 from velocity.config import NicSetting
@@ -72,10 +73,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     made = Served(content)
     url = f"http://127.0.0.1:{made.server.server_port}/a.qcow2"
     (tmp_path / "more.toml").write_text(entry(url, sha256=hashlib.sha256(content).hexdigest()))
-    with made.server:
-        Thread(target=made.server.serve_forever, args=(0.05,), daemon=True).start()
+    with serving(made.server):
         yield made
-        made.server.shutdown()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import pytest
 from tests.cli.people import member
 from tests.host import Host
 from tests.patience import PATIENCE
+from tests.serving import serving
 from velocity.cli.doctor import UNPACKERS, pools
 from velocity.client import Client
 from velocity.storage.directory.unpackers import UNPACK
@@ -61,10 +61,9 @@ def between(url: str) -> Iterator[tuple[str, dict[str, Callable[[], object]]]]:
         def log_message(self, *_: object) -> None:
             """It is nobody's business."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Passing) as server:
-        threading.Thread(target=server.serve_forever).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Passing)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}", after
-        server.shutdown()
 
 
 def said(host: Host, *words: str) -> str:

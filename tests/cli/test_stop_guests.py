@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from tests.host import Host
 from tests.patience import PATIENCE
+from tests.serving import serving
 from velocity.cli import stop_guests
 from velocity.cli.main import velocity
 from velocity.cli.output import complain
@@ -235,12 +236,9 @@ class Refusing(BaseHTTPRequestHandler):
 @pytest.mark.holds("GUEST-26")
 def test_another_server_at_the_address_keeps_no_guest_from_being_asked(installation: Installation) -> None:
     _, monitor = installation.machine(1)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as other:
-        thread = threading.Thread(target=other.serve_forever)
-        thread.start()
+    other = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    with serving(other):
         ended = installation.stop_guests(VELOCITY_LISTEN=f"127.0.0.1:{other.server_port}")
-        other.shutdown()
-        thread.join(PATIENCE)
     assert ended.exit_code == 0, ended.stderr
     assert "system_powerdown" in monitor.asked
 

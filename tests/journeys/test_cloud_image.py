@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +28,7 @@ from tests.journeys.conftest import StartServer
 from tests.journeys.server import Server, free_port
 from tests.journeys.test_live_moving import done
 from tests.patience import at_last
+from tests.serving import serving
 from velocity.cli.demo import image
 
 pytestmark = [pytest.mark.guest, pytest.mark.whole]
@@ -86,8 +86,8 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
     built = image.build(CACHE, kernels=image.WITH_GRAPHICS)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "id"], check=True)
     handler = partial(SimpleHTTPRequestHandler, directory=str(built.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
-        threading.Thread(target=files.serve_forever, args=(0.1,), daemon=True).start()
+    files = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with serving(files):
         catalogue = tmp_path / "more.toml"
         catalogue.write_text(
             f'[[images]]\nname = "ours"\ntitle = "Ours"\nversion = "1"\nuser = "debian"\n'
@@ -102,7 +102,6 @@ def launched(tmp_path: Path, start_server: StartServer) -> tuple[Server, Command
             "--cpus", "2", "--memory", "768M", "--max-memory", "2G", "--drive", "virtio",
             "--display", "screen=1280x1024", "--timezone", "Europe/Berlin", "--timeout", str(SECONDS),
         )  # fmt: skip
-        files.shutdown()
     assert "vm ssh web" in said and "ssh ann@10.231.16." in said
     return server, velocity
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from tests.passing_on import pass_on
 from velocity.hypervisor.port import Landing, MovePhase
 
 CARRIED = {MovePhase.DISKS: 100 << 10, MovePhase.MEMORY: 256 << 10, MovePhase.HANDING_OVER: 0}
@@ -70,39 +70,26 @@ class Link:
         self, address: str, port: int
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def accept(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-            try:
-                far, forth = await asyncio.open_connection(address, port)
-            except OSError:
-                back.close()
-                return
-            for reader, writer in ((near, forth), (far, back)):
-                self._writers.add(writer)
-                task = asyncio.create_task(self._carry(reader, writer))
-                self._carrying.add(task)
-                task.add_done_callback(self._carrying.discard)
+            task = asyncio.current_task()
+            assert task is not None
+            self._carrying.add(task)
+            task.add_done_callback(self._carrying.discard)
+            await pass_on(near, back, (address, port), self._writers, self._carry)
 
         return accept
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                while data := await reader.read(64 << 10):
-                    if self._left is not None and self._left > 0:
-                        self._left -= len(data)
-                        if self._left <= 0:
-                            self._stall()
-                    await self._goes.wait()
-                    writer.write(data)
-                    await writer.drain()
-        finally:  # also of what is cancelled at the end
-            self._writers.discard(writer)
-            writer.close()
+        while data := await reader.read(64 << 10):
+            if self._left is not None and self._left > 0:
+                self._left -= len(data)
+                if self._left <= 0:
+                    self._stall()
+            await self._goes.wait()
+            writer.write(data)
+            await writer.drain()
 
     async def close(self) -> None:
         for server in self._servers:
             server.close()
-        for task in list(self._carrying):
-            task.cancel()
-        if self._carrying:
-            await asyncio.wait(set(self._carrying))
-        await asyncio.sleep(0.05)  # the sockets are closed by the loop
+        self.cut()
+        await asyncio.gather(*self._carrying)

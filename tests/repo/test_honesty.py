@@ -138,3 +138,10 @@ def test_the_tests_that_documents_name_are_there() -> None:
     for document in tracked("docs/*.md"):
         for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text()):
             assert name in there(ROOT / path), f"{document.name} names {path}::{name}"
+
+
+def test_servers_in_threads_end_with_their_test() -> None:
+    """`tests.serving` ends them also where a test fails; one of a file that is served to all lasts with its process."""
+    own = {"tests/serving.py", "tests/api/origin.py", "tests/repo/test_honesty.py"}
+    found = {str(file.relative_to(ROOT)) for file in tracked("tests/*.py") if ".serve_forever" in file.read_text()}
+    assert found == own

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.serving import serving
 
 PAGE = b"<!doctype html><html lang=en><title>Elsewhere</title><link rel=icon href=data:,><body></body></html>"
 
@@ -48,9 +49,5 @@ def elsewhere_served() -> Iterator[Elsewhere]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     place = Elsewhere(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield place
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield place

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
 from tests.api.world import PASSWORD
+from tests.patience import PATIENCE
 
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -19,12 +21,13 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 """All that another theme can change."""
 SIZES = ["target-size", "scrollable-region-focusable", "meta-viewport", "region"]
 """All that another width can change."""
-FIND = """({within, rules}) => axe.run(within, {runOnly: rules}).then(({violations}) =>
+FIND = """({within, rules}) => axe.run(within, {runOnly: rules, reporter: "no-passes"}).then(({violations}) =>
     violations.map(({id, help, nodes}) => (
     {id, help, nodes: nodes.slice(0, 3).map(({html, failureSummary: why}) => html.slice(0, 160) + " | " + why)})))"""
 EXPECTED = re.compile(r"status of (401|403|404|406|409|410|503)")
 """The browser's own line for a refusal that the page handles."""
 GO = "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }"
+FRAME = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 KNOWN = "try { localStorage.setItem('velocity.session', 'true') } catch { /* about:blank keeps nothing */ }"
 """The page asks for a session only where somebody has signed in at it before."""
 T = TypeVar("T")
@@ -33,8 +36,8 @@ T = TypeVar("T")
 class Person:
     """A page, at a server. `complaints` gathers errors of scripts, of the content policy, and requests elsewhere.
 
-    `asked` has the method and path of each request, `unanswered` are the requests that wait for their answer, `loads`
-    counts how often a document was loaded.
+    `asked` has the method and path of each request, `unanswered` are the requests that wait for their answer (but for
+    a shared worker's script, of whose end a page is not told), `loads` counts how often a document was loaded.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -60,7 +63,8 @@ class Person:
             self.complaints.append(f"a request elsewhere: {request.url}")
         self.asked.append(f"{request.method} {urlsplit(request.url).path}")
         self.loads += request.is_navigation_request()
-        self.unanswered.add(request)
+        if "/assets/worker-" not in request.url:
+            self.unanswered.add(request)
 
     def _ended(self, request: Request) -> None:
         self.unanswered.discard(request)
@@ -77,6 +81,16 @@ class Person:
         other.complaints = self.complaints
         other.open(path)
         return other
+
+    @contextmanager
+    def passing_tab(self) -> Iterator[Person]:
+        """One that is still empty, and is closed at the end."""
+        other = Person(self.page.context.new_page(), self.url)
+        other.complaints = self.complaints
+        try:
+            yield other
+        finally:
+            other.page.close()
 
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)
@@ -115,6 +129,14 @@ class Person:
     def go(self, path: str) -> None:
         """Go to a place without loading the page again."""
         self.page.evaluate(GO, path)
+
+    def settle(self) -> None:
+        """Until the page has shown all that it asks for when it is shown."""
+        end, quiet = time.monotonic() + PATIENCE, 0
+        while quiet < 2:  # what is answered may ask for more as it is drawn
+            self.page.evaluate(FRAME)
+            quiet = 0 if self.unanswered else quiet + 1
+            assert time.monotonic() < end, self.unanswered
 
     def until(self, look: Callable[[], T], seconds: float = 90) -> T:
         """What the look finds, once it finds anything: for what the page's document does not hold."""

@@ -64,7 +64,7 @@ def test_a_restart_goes_on_when_its_tab_is_closed(host: Host, root: Person) -> N
     host.hypervisor.faults.deaf = True
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Restart…")
     clicks.button("Restart")
@@ -90,7 +90,7 @@ def test_a_vm_that_does_not_hear_its_restart_is_forced_off_and_started_again(
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")
     host.ok("vm", "restart", "web", "--no-wait")
-    root.open("/vms/1")
+    root.go("/vms/1")
     root.page.get_by_role("button", name="Force off").first.click()
     if not again:
         root.page.get_by_label("Start it again").uncheck()
@@ -106,7 +106,7 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     attached = {"web": ["web-disk"], "db": ["shared", "data", "spare", "read:block:ro"], "reads": ["shared:usb:ro"]}
     for name, its in attached.items():
         host.ok("vm", "create", name, "--memory", "64M", *(word for disk in its for word in ("--media", disk)))
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Delete…")
     expect(root.page.get_by_role("group", name="Delete its disk too").get_by_label("web-disk")).to_be_checked()
@@ -126,7 +126,7 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
     assert "web-disk" in media(host)
 
     host.ok("vm", "start", "db")
-    root.open("/vms/2")
+    root.go("/vms/2")
     clicks.menu("Delete…")
     dialog = root.page.get_by_role("dialog")
     expect(dialog).to_contain_text("shared is attached to another VM as well, and remains.")
@@ -145,7 +145,7 @@ def test_a_vm_goes_with_its_disks(host: Host, root: Person) -> None:
 def test_a_vm_is_renamed(host: Host, root: Person) -> None:
     for one in "web", "db":
         host.ok("vm", "create", one, "--memory", "64M")
-    root.open("/vms/1")
+    root.go("/vms/1")
     page, clicks = root.page, Clicks(root.page)
     clicks.menu("Rename…")
     field = page.get_by_role("dialog").get_by_role("textbox", name="Name")
@@ -171,7 +171,7 @@ def test_a_vm_moves_to_another_group_with_its_disks(host: Host, root: Person) ->
     host.ok("pool", "assign", "1", "team", "--write", "--manage")
     host.ok("media", "create", "web-disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Move to another group…")
     expect(root.page.get_by_role("dialog")).to_contain_text("web-disk")
@@ -187,7 +187,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
     for disk in "web-disk", "data":
         host.ok("media", "create", disk, "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk", "--media", "data:usb:ro")
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Clone…")
     expect(root.page.get_by_role("dialog")).to_contain_text("A copy of it (1 MiB)")
@@ -212,7 +212,7 @@ def test_a_vm_is_cloned_with_its_disks(host: Host, root: Person) -> None:
 @pytest.mark.holds("PAGE-108")
 def test_what_leads_to_a_clone_goes_when_that_is_deleted(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks = Clicks(root.page)
     clicks.menu("Clone…")
     clicks.button("Clone")
@@ -228,7 +228,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "web-disk")
     host.hypervisor.faults.deaf = True
     host.ok("vm", "start", "web")
-    root.open("/vms/1")
+    root.go("/vms/1")
     clicks, dialog = Clicks(root.page), root.page.get_by_role("dialog")
     clicks.on(root.page.get_by_role("button", name="More that can be done with "))
     expect(root.page.get_by_role("menuitem", name="Clone…")).to_contain_text("only while it is stopped")
@@ -259,7 +259,7 @@ def test_a_vm_that_runs_is_stopped_where_it_is_cloned(host: Host, root: Person) 
 @pytest.mark.holds("PAGE-73")
 def test_a_disk_is_made_for_a_vm_detached_and_attached_again(host: Host, root: Person) -> None:
     host.ok("vm", "create", "web", "--memory", "64M")
-    root.open("/vms/1")
+    root.go("/vms/1")
     page, clicks = root.page, Clicks(root.page)
     devices = page.get_by_role("region", name="Devices")
     clicks.on(devices.get_by_role("button", name="New disk"))
@@ -335,7 +335,7 @@ def test_who_has_no_quota_left_is_told_so_before_a_form_is_filled_in(host: Host,
     host.ok("group", "quota", "Blue", "--vms", "1")
     gid, page = vm(host, "one")["gid"], root.page
     told = "There are already 1 of 1 VMs in Blue: delete one, or ask for a higher quota."
-    root.open("/create")
+    root.go("/create")
     page.get_by_label("Group", exact=True).select_option("Blue")
     expect(page.get_by_text(told)).to_be_visible()
     page.get_by_role("radio", name="An empty disk").check()

@@ -121,7 +121,7 @@ def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         with Client(host.url, host.key) as client:
             mid = client.create_medium(mpid=1, gid=0, name="disk", type="DISK", size=1 << 20).mid
         root = come(host.url)
-        root.sign_in("root")
+        root.enter("root")
         yield Scene(host, root, root.page.context.new_page(), str(mid))
 
 

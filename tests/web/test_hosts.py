@@ -36,7 +36,7 @@ def test_where_vms_are_is_shown_filtered_and_chosen(tmp_path: Path, person: NewP
         for name, pool in (("disk of here", "1"), ("disk of there", "own-backyard")):
             host.ok("media", "create", name, "--size", "1M", "--pool", pool)
         one = person(host.url)
-        one.sign_in("root")
+        one.enter("root", "/")
         page = one.page
         expect(page.get_by_role("region", name="Hosts")).to_contain_text("backyard")
         page.get_by_role("region", name="Hosts").get_by_role("link", name="1 VM").last.click()
@@ -114,8 +114,7 @@ def test_no_copy_of_the_database_is_offered_where_there_can_be_none(
 ) -> None:
     with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard")), database=postgres.database()) as host:
         one = person(host.url)
-        one.sign_in("root")
-        one.go("/hosts")
+        one.enter("root", "/hosts")
         one.page.get_by_role("button", name="Actions of backyard").click()
         item = one.page.get_by_role("menuitem", name="Keep a copy of the database…")
         expect(item).to_be_disabled()
@@ -239,9 +238,8 @@ def test_a_lost_host_is_blocklisted(tmp_path: Path, person: NewPerson) -> None:
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         at_last(lambda: b.host in host.app.hosts.silent)
         one = person(host.url)
-        one.sign_in("root")
+        one.enter("root", "/hosts")
         page = one.page
-        one.go("/hosts")
         page.get_by_role("button", name="Actions of b", exact=True).click()
         page.get_by_role("menuitem", name="Blocklist on Ceph…").click()
         dialog = page.get_by_role("dialog")
@@ -336,11 +334,10 @@ def test_a_vm_moves_from_its_menu_and_shows_how_far_it_is(tmp_path: Path, person
         host.ok("vm", "create", "web", "--memory", "64M", "--host", "1")
         host.ok("vm", "start", "web")
         one = person(host.url)
-        one.sign_in("root")
-        page, hold = one.page, asyncio.Event()
-        host.hypervisor.mobility.holds[MovePhase.MEMORY] = hold
+        host.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
         vmid = json.loads(host.ok("vm", "show", "web", "--json"))["vmid"]
-        one.go(f"/vms/{vmid}")
+        one.enter("root", f"/vms/{vmid}")
+        page = one.page
         page.get_by_role("button", name="More that can be done with web").click()
         page.get_by_role("menuitem", name="Move to another host…").click()
         dialog = page.get_by_role("dialog")

@@ -122,19 +122,16 @@ def test_nothing_is_said_to_be_missing_before_what_is_there_has_come(host: Host,
 
 
 @pytest.mark.holds("PAGE-109")
-@pytest.mark.parametrize(
-    ("path", "rest"),
-    [
+def test_what_is_no_more_is_told_so_and_leads_to_the_rest(root: Person) -> None:
+    for path, rest in (
         ("/vms/99", "All VMs"),
         ("/media/none", "All media"),
         ("/groups/99", "All groups"),
         ("/users/99", "All users"),
         ("/hosts/99", "All hosts"),
-    ],
-)
-def test_what_is_no_more_is_told_so_and_leads_to_the_rest(root: Person, path: str, rest: str) -> None:
-    root.go(path)
-    expect(root.page.get_by_role("heading", name="There is no")).to_be_visible()
-    expect(root.page.get_by_role("alert")).to_have_count(0)
-    root.page.get_by_role("link", name=rest).click()
-    expect(root.page.get_by_role("heading", name="There is no")).to_have_count(0)
+    ):
+        root.go(path)
+        expect(root.page.get_by_role("heading", name="There is no")).to_be_visible()
+        expect(root.page.get_by_role("alert")).to_have_count(0)
+        root.page.get_by_role("link", name=rest).click()
+        expect(root.page.get_by_role("heading", name="There is no")).to_have_count(0)

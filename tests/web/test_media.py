@@ -18,7 +18,7 @@ from tests.web.person import Person
 def test_a_medium_has_a_page_where_it_is_renamed_and_grows(host: Host, root: Person) -> None:
     host.ok("media", "create", "disk", "--size", "1M")
     host.ok("vm", "create", "web", "--memory", "64M", "--media", "disk:block")
-    root.open("/media")
+    root.go("/media")
     page = root.page
     page.get_by_role("link", name="disk", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("disk")
@@ -53,7 +53,7 @@ def test_a_medium_is_attached_to_a_vm_from_its_own_page(host: Host, root: Person
     host.ok("vm", "attach", "has-it-already", "data:ro")
     host.ok("vm", "start", "web")
     (medium,) = json.loads(host.ok("media", "list", "--json"))["media"]
-    root.open(f"/media/{medium['mid']}")
+    root.go(f"/media/{medium['mid']}")
     page = root.page
     page.get_by_role("button", name="Attach to a VM").click()
     dialog = page.get_by_role("dialog")
@@ -72,7 +72,7 @@ def test_a_medium_is_attached_to_a_vm_from_its_own_page(host: Host, root: Person
 
 @pytest.mark.holds("PAGE-43", "PAGE-62")
 def test_a_file_is_fetched_from_a_url(host: Host, root: Person) -> None:
-    root.open("/media")
+    root.go("/media")
     page = root.page
     page.get_by_role("button", name="Fetch from a URL…").click()
     page.get_by_role("textbox", name="URL").fill(f"{lasting_origin()}/7/4096")

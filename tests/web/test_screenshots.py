@@ -14,7 +14,7 @@ from tests.host import Host
 from tests.journeys.server import PASSWORD as SERVER_PASSWORD
 from tests.journeys.server import Server
 from tests.web import album, guests, scenes
-from tests.web.conftest import NewPerson
+from tests.web.conftest import NewPerson, people
 from tests.web.office import office
 from tests.web.person import Person
 from velocity.cli.demo.guest import Guest
@@ -75,6 +75,15 @@ def anna(team: Host, browser: Browser) -> Any:
     return kept
 
 
+@pytest.fixture(scope="module")
+def her_browser(team: Host, anna: Any, browser: Browser) -> Iterator[Person]:
+    """Where no pictures are taken, she looks at all of it in tabs of one browser, which loads the page once."""
+    with people(browser) as come:
+        one = come(team.url, storage_state=anna)
+        one.open("/settings")
+        yield one
+
+
 @pytest.mark.guest
 @pytest.mark.parametrize("name", scenes.CONSOLES)
 def test_a_console(
@@ -98,9 +107,20 @@ def test_a_console(
 @pytest.mark.xdist_group("office")  # which takes long to furnish
 @pytest.mark.parametrize("scene", scenes.SCENES, ids=lambda scene: scene.name)
 def test_a_scene(
-    scene: scenes.Scene, team: Host, anna: Any, person: NewPerson, into: Path | None, tmp_path: Path
+    scene: scenes.Scene,
+    team: Host,
+    anna: Any,
+    person: NewPerson,
+    into: Path | None,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    for look in scene.looks if into else scene.looks[:1]:
+    if into is None:
+        her_browser: Person = request.getfixturevalue("her_browser")
+        with her_browser.passing_tab() as tab:
+            scene.walk(tab, tmp_path)
+        return
+    for look in scene.looks:
         one = person(
             team.url,
             theme=look.theme,
@@ -110,18 +130,18 @@ def test_a_scene(
             storage_state=anna,
         )
         scene.walk(one, tmp_path)
-        if into:
-            album.save(one.page, into / f"{scene.name}{look.suffix}.png")
+        album.save(one.page, into / f"{scene.name}{look.suffix}.png")
 
 
 @pytest.mark.holds("PAGE-104")
 @pytest.mark.xdist_group("office")
 @pytest.mark.parametrize("path", ["/vms", "/media", "/hosts", "/trash", "/history"])
-def test_a_table_is_whole_in_a_small_window(path: str, team: Host, anna: Any, person: NewPerson) -> None:
+def test_a_table_is_whole_in_a_small_window(path: str, her_browser: Person) -> None:
     """Else what can be done with a row lies over its last column, and an address is cut off to another one."""
-    one = person(team.url, width=1024, storage_state=anna)
-    one.open(path)
-    expect(one.page.locator(".v-rows tbody tr").first).to_be_visible()
-    pools = 1 if path == "/media" else 0  # there are two: whether they or the media are known first
-    expect(one.page.get_by_role("columnheader", name="Pool")).to_have_count(pools)
-    one.until(lambda: one.page.evaluate(FITS), seconds=5)
+    with her_browser.passing_tab() as one:
+        one.page.set_viewport_size({"width": 1024, "height": 800})
+        one.open(path)
+        expect(one.page.locator(".v-rows tbody tr").first).to_be_visible()
+        pools = 1 if path == "/media" else 0  # there are two: whether they or the media are known first
+        expect(one.page.get_by_role("columnheader", name="Pool")).to_have_count(pools)
+        one.until(lambda: one.page.evaluate(FITS))

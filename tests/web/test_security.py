@@ -105,7 +105,7 @@ def test_no_secret_lies_about(host: Host, root: Person) -> None:
     page = root.page
     host.ok("vm", "create", "web", "--memory", "64M")
     host.ok("vm", "start", "web")
-    root.open("/vms")
+    root.go("/vms")
     page.get_by_role("button", name="Columns").click()
     page.get_by_role("menuitem").first.click()
     for path in ("/settings", "/vms/1/serial", "/vms"):

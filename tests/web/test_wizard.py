@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import expect
@@ -15,6 +14,7 @@ from tests.api.test_catalogue import entry
 from tests.api.world import PASSWORD
 from tests.cli.test_launch import Served
 from tests.host import hosting
+from tests.serving import serving
 from tests.web.conftest import NewPerson
 from tests.web.openings import field, named
 from tests.web.person import Person
@@ -128,8 +128,7 @@ def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: 
     served, file = Served(content), tmp_path / "more.toml"
     url = f"http://127.0.0.1:{served.server.server_port}/a.qcow2"
     file.write_text(entry(url, sha256=hashlib.sha256(content).hexdigest()))
-    with served.server, hosting(tmp_path / "data", catalogues=[str(file)]) as host:
-        Thread(target=served.server.serve_forever, args=(0.05,), daemon=True).start()
+    with serving(served.server), hosting(tmp_path / "data", catalogues=[str(file)]) as host:
         somebody = person(host.url)
         somebody.enter("root")
         page = somebody.page
@@ -159,7 +158,6 @@ def test_an_image_of_the_catalogue_is_fetched_once_copied_and_started(tmp_path: 
             found = {one.name: one.readonly for one in media}
             (vmid,) = (one.vmid for one in client.list_vms(gid=0).vms if one.name == "small-1-2")
             forwards = [(one.host_port, one.guest_port, one.protocol) for one in client.show_vm(vmid=vmid).forwards]
-        served.server.shutdown()
     assert {one.name: one.size >> 20 for one in media} == {"small-1": 1, "small-1-disk": 1, "small-1-2-disk": 3}
     assert forwards == [(2222, 22, "tcp"), (5353, 53, "udp")]
     assert found == {"small-1": True, "small-1-disk": False, "small-1-2-disk": False} and served.asked == 1
