@@ -217,7 +217,7 @@ def test_without_an_address_the_console_is_named(tmp_path: Path) -> None:
         assert "velocity vm start" in host.run("vm", "ssh", "web").stderr
 
 
-@pytest.mark.holds("CLI-600")
+@pytest.mark.holds("CLI-64")
 def test_nobody_waits_for_ssh_of_a_vm_that_does_not_run(bridged: Host) -> None:
     """NAT keeps its address, where nothing responds."""
     bridged.ok("vm", "create", "web", "--memory", "64M", "--nic", "nat")

@@ -10,7 +10,7 @@ import pytest
 ASK = "from velocity.cli import password\nprint(password.ask('New password'))"
 
 
-@pytest.mark.holds("CLI-601")
+@pytest.mark.holds("CLI-65")
 @pytest.mark.parametrize(("typed", "said"), [("", ""), ("a b\n", "a b\n")], ids=["nothing", "a pipe"])
 def test_without_a_terminal_nothing_is_said_of_its_echo(typed: str, said: str) -> None:
     """In a session of its own it has no terminal, as in a job of cron or in a container."""

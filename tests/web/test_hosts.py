@@ -194,7 +194,7 @@ def test_a_host_has_a_page_of_its_own(tmp_path: Path, person: NewPerson) -> None
         expect(page.get_by_text("There is no such host, or it was removed")).to_be_visible()
 
 
-@pytest.mark.holds("PAGE-600")
+@pytest.mark.holds("PAGE-115")
 def test_who_may_view_hosts_finds_them_and_nobody_else_is_led_to_them(tmp_path: Path, person: NewPerson) -> None:
     with hosting(tmp_path / "data", attach=attaching(Other(2, "backyard"))) as host:
         host.ok("group", "create", "team")
