@@ -59,7 +59,10 @@ def once_committed(fake: FakeHypervisor, do: Callable[[], asyncio.Task[Answer]])
 
 
 def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> None:
-    """When its commit waits behind another one, which ends once the move has been told of its end."""
+    """When its commit waits behind another one, which ends once the move has been told of its end.
+
+    A forced restart is stored before it is told to anybody, and so waits for that one, too.
+    """
     free, writer = b.fake.hosts.memory_free, w.server.database
     keeper = w.server.services.fleet.get(vmid)
     waits, ends = threading.Event(), threading.Event()
@@ -74,8 +77,9 @@ def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> 
 
     async def ask_amid() -> None:
         await eventually(lambda: writer.waiting > 0, "that it waits to be stored")
+        waiting = writer.waiting
         do()
-        await eventually(overtaken, "that it is told")
+        await eventually(lambda: overtaken() or writer.waiting > waiting, "that it is told")
         ends.set()
 
     async def memory_free(host: HostId, *, deadline: float) -> int:

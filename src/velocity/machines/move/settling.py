@@ -391,8 +391,7 @@ class Settling:
 
     async def _drop(self, move: HostMove, ref: MediaRef) -> None:
         """Remove a copy, unless the medium is there by now, or may be because another server has committed the move."""
-        medium = self._library.find(ref.medium)
-        if medium is not None and medium.mpid == ref.pool:
+        if (medium := self._library.find(ref.medium)) is not None and medium.mpid == ref.pool:
             return
         if move.inherited:
             leave(move.vmid, ref)
