@@ -202,10 +202,6 @@ class Life:
             return False
         return self.stale or run.coming is not UNSET or bool(left_mirrors(self))
 
-    def anew(self) -> None:
-        """The host was lost: its facts are numbered from the beginning again."""
-        self.number = 0
-
     def host_lost(self) -> None:
         if self.context.freed(self.who):
             return

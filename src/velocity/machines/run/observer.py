@@ -53,6 +53,9 @@ class HostBack(Struct, frozen=True):
 class FactConsumer(Protocol):
     """What receives the facts of an observer: a keeper."""
 
+    number: int
+    """The number of the last fact that was applied."""
+
     @property
     def who(self) -> Incarnation: ...
 
@@ -76,9 +79,6 @@ class FactConsumer(Protocol):
     def host_lost(self) -> None: ...
 
     def host_back(self) -> None: ...
-
-    def anew(self) -> None:
-        """Facts are numbered from the beginning again."""
 
 
 async def nothing_is_over(who: Incarnation) -> None:
@@ -233,7 +233,7 @@ class Observer:
         """Turn the list of what runs there into facts, also for what does not. Raises `HypervisorError`."""
         if self.lost:
             for keeper in self._keepers():
-                keeper.anew()
+                keeper.number = 0  # the host numbers its facts from the beginning again
         listing = self.listing = await self._adopt()
         self.unknown.clear()
         for found in listing.found:
