@@ -105,9 +105,8 @@ def cluster() -> Iterator[Ceph]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that no worker begins it when the others have nothing left to do.
 
-    Guests are in two groups, and so with two of the workers. One has those with a browser, and what changes the links
-    of the host: a browser notices that, and breaks its connections off. Shows of several hosts are left out unless
-    they are asked for.
+    Guests are in two groups, and so with two of the workers; one has those with a browser. Shows of several hosts are
+    left out unless they are asked for.
     """
     if not config.getoption("--hosts"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("hosts")])

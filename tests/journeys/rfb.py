@@ -20,7 +20,8 @@ APART = 0.05
 @contextmanager
 def viewing(server: Server, vmid: int, display: str) -> Iterator[Viewer]:
     ticket = server.ok("POST", "/v/vm/console", vmid=vmid, kind="display", display=display)
-    with connect(f"ws://127.0.0.1:{server.port}{ticket['path']}", proxy=None, max_size=None) as socket:
+    url = f"ws://127.0.0.1:{server.port}{ticket['path']}"
+    with server.inside(lambda: connect(url, proxy=None, max_size=None)) as socket:
         yield Viewer(socket)
 
 

@@ -143,7 +143,7 @@ class Server:
         ticket = self.ok("POST", "/v/vm/console", vmid=vmid, kind="serial")
         url = f"ws://127.0.0.1:{self.port}{ticket['path']}"
         opened = contextlib.ExitStack()
-        socket = self._inside(lambda: opened.enter_context(connect(url, proxy=None, compression=None)))
+        socket = self.inside(lambda: opened.enter_context(connect(url, proxy=None, compression=None)))
         return Terminal(socket, opened)
 
     def state(self, vmid: int) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Server:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return str(answer.read().decode())
 
-        (line,) = (line for line in self._inside(read).splitlines() if line.startswith(name))
+        (line,) = (line for line in self.inside(read).splitlines() if line.startswith(name))
         return float(line.rpartition(" ")[2])
 
     def processes(self) -> list[int]:
@@ -199,9 +199,9 @@ class Server:
                     note(method, path, error.code, answer["code"])
                     return error.code, answer
 
-        return self._inside(send)
+        return self.inside(send)
 
-    def _inside(self, work: Callable[[], T]) -> T:
+    def inside(self, work: Callable[[], T]) -> T:
         """In the server's network namespace, whose loopback it listens on. setns(2) changes one thread only."""
         return work() if self.netns is None else in_namespace(self.netns, work)
 

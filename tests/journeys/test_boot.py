@@ -30,12 +30,15 @@ from velocity.cli.demo.guest import Guest
 EV_KEY, EV_ABS, KEY_A, ABS_X = 1, 3, 30, 0
 """Of Linux's input-event-codes.h."""
 
-pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guests and browsers")]  # it makes a link on the host
+pytestmark = pytest.mark.guest
+WORLD = "198.51.100.2"
 
 
 @pytest.mark.holds("GUEST-39", "GUEST-41", "STATE-4", "ISOLATION-1", "ISOLATION-2", "ISOLATION-4")
-def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: StartServer, guest: Guest) -> None:
-    server = start_server()
+def test_a_guest_sees_its_machine_and_lives_through_every_state(
+    network: str | None, start_server: StartServer, guest: Guest
+) -> None:
+    server = start_server(**({"netns": network, "nat_subnet": "none"} if network else {}))
     vmid = create(server, guest)
     assert server.state(vmid)["state"] == "STOPPED"
     assert server.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")["state"] == "RUNNING"
@@ -45,7 +48,7 @@ def test_a_guest_sees_its_machine_and_lives_through_every_state(start_server: St
     cannot_write_what_is_readonly(terminal)
     is_measured = has_work(server, vmid, terminal)
     if os.geteuid() == 0:
-        reaches_the_world_but_not_the_loopback(terminal)
+        reaches_the_world_but_not_the_loopback(server, terminal)
         is_confined(server, vmid)
     else:
         is_confined_as_an_ordinary_user_can(server, vmid, terminal)
@@ -114,16 +117,18 @@ def cannot_write_what_is_readonly(terminal: Terminal) -> None:
     assert "status=0" in written
 
 
-def reaches_the_world_but_not_the_loopback(terminal: Terminal) -> None:
-    with the_world() as world, listener("127.0.0.1") as port:
-        assert "hello" in terminal.run(f"nc -w 5 {world} </dev/null"), "the way out works"
+def reaches_the_world_but_not_the_loopback(server: Server, terminal: Terminal) -> None:
+    world = in_namespace(f"{server.netns}w", lambda: socket.create_server((WORLD, 0)))
+    here = server.inside(lambda: socket.create_server(("127.0.0.1", 0)))
+    with greeting(world) as its_port, greeting(here) as port:
+        assert "hello" in terminal.run(f"nc -w 5 {WORLD} {its_port} </dev/null"), "the way out works"
         # The user network hands its gateway's address to the host's loopback: from inside nobody answers there.
         called = (f"nc -w 3 {address} {port} </dev/null" for address in ("10.0.2.2", "127.0.0.1", "0.0.0.0"))
         answers = terminal.run(f"({' & '.join(called)} & ping -c 1 -W 2 10.0.2.16 & wait)")
         assert "hello" not in answers, answers
         assert "bytes from" not in answers, "no other guest is on its network"
-        with socket.create_connection(("127.0.0.1", port), timeout=3) as here:
-            assert here.recv(5) == b"hello", "the service is there for the host itself"
+        with server.inside(lambda: socket.create_connection(("127.0.0.1", port), timeout=3)) as plug:
+            assert plug.recv(5) == b"hello", "the service is there for the host itself"
 
 
 def is_confined(server: Server, vmid: int) -> None:
@@ -154,7 +159,7 @@ def is_confined_as_an_ordinary_user_can(server: Server, vmid: int, terminal: Ter
     assert (holds["own_uid"], holds["sees_host_files"], holds["nat_reaches_host_loopback"]) == (False, True, True)
     for lack in ("the server's uid", "host's files", "127.0.0.1"):
         assert [gap for gap in holds["gaps"] if lack in gap and "run the server as root" in gap], holds["gaps"]
-    with listener("127.0.0.1") as port:
+    with greeting(socket.create_server(("127.0.0.1", 0))) as port:
         assert "hello" in terminal.run(f"nc -w 5 10.0.2.2 {port} </dev/null"), "the way out works"
     assert "bytes from" not in terminal.run("ping -c 1 -W 2 10.0.2.16"), "no other guest is on its network"
 
@@ -226,10 +231,10 @@ def tells_its_command(server: Server, vmid: int) -> None:
 def shows_its_second_display(server: Server, vmid: int) -> None:
     ticket = server.ok("POST", "/v/vm/console", vmid=vmid, kind="display", display="right")
     url = f"ws://127.0.0.1:{server.port}{ticket['path']}"
-    with connect(url, proxy=None) as screen:
+    with server.inside(lambda: connect(url, proxy=None)) as screen:
         assert screen.recv(5) == b"RFB 003.008\n"
-    with pytest.raises(InvalidStatus) as denied, connect(url, proxy=None):
-        pass
+    with pytest.raises(InvalidStatus) as denied:
+        server.inside(lambda: connect(url, proxy=None))
     assert denied.value.response.status_code == 404, "a ticket opens once"
 
 
@@ -280,9 +285,9 @@ def stops_by_its_power_button_even_when_it_does_not_listen_yet(server: Server, v
 
 
 @contextmanager
-def listener(address: str) -> Iterator[int]:
-    """A service that greets whoever connects."""
-    with socket.create_server((address, 0)) as server:
+def greeting(server: socket.socket) -> Iterator[int]:
+    """A service that greets whoever connects: its port."""
+    with server:
         server.settimeout(0.2)
         over = threading.Event()
 
@@ -304,37 +309,29 @@ def listener(address: str) -> Iterator[int]:
             thread.join()
 
 
-@contextmanager
-def the_world() -> Iterator[str]:
-    """A host of the test's own behind a link of its own: address and port of its service."""
-    name = f"vw{uuid.uuid4().hex[:8]}"
-    near, far = f"{name}a", f"{name}b"
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", name)
-        ip("addr", "add", "198.51.100.1/30", "dev", near)
-        ip("link", "set", near, "up")
-        ip("-n", name, "addr", "add", "198.51.100.2/30", "dev", far)
-        ip("-n", name, "link", "set", far, "up")
-        service = in_namespace(name, lambda: socket.create_server(("198.51.100.2", 0)))
-        thread = threading.Thread(target=greet_once, args=(service,))
-        thread.start()
-        yield f"198.51.100.2 {service.getsockname()[1]}"
-        thread.join(PATIENCE)
-        service.close()
-    finally:
-        subprocess.run(["ip", "link", "delete", near], check=False, capture_output=True)
-        ip("netns", "delete", name)
+@pytest.fixture
+def network() -> Iterator[str | None]:
+    """A namespace for the server, and behind a link one for the world: links of the host itself would disturb browsers.
 
-
-def greet_once(service: socket.socket) -> None:
-    service.settimeout(PATIENCE)
-    try:
-        plug, _ = service.accept()
-    except TimeoutError:
+    None for ordinary users.
+    """
+    if os.geteuid() != 0:
+        yield None
         return
-    with plug:
-        plug.sendall(b"hello\n")
+    name = f"vw{uuid.uuid4().hex[:8]}"
+    world = f"{name}w"
+    ip("netns", "add", name)
+    ip("netns", "add", world)
+    try:
+        ip("-n", name, "link", "add", "out", "type", "veth", "peer", "name", "in", "netns", world)
+        for space, link, address in ((name, "out", "198.51.100.1"), (world, "in", WORLD)):
+            ip("-n", space, "link", "set", "lo", "up")
+            ip("-n", space, "addr", "add", f"{address}/30", "dev", link)
+            ip("-n", space, "link", "set", link, "up")
+        yield name
+    finally:
+        ip("netns", "delete", name)
+        ip("netns", "delete", world)
 
 
 def ip(*words: str) -> None:
