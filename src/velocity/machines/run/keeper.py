@@ -84,7 +84,7 @@ class Keeper(Life):
         await self.alone(self._start_again)
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run `work` while no other request for the VM is served."""
+        """Run `work` while no other request for the VM is served. It never begins if the caller is cancelled before."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(ExclusiveWork(work, answer, copy_context()))
         return await answer
@@ -119,7 +119,7 @@ class Keeper(Life):
             match item:
                 case StateRequest(cause, answer):
                     await run_and_answer(self._request(cause), answer)
-                case ExclusiveWork(work, answer):
+                case ExclusiveWork(work, answer) if not answer.cancelled():
                     await run_and_answer(self.passage.unless_moving(work), answer)
                     self._changed()
                 case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
