@@ -9,8 +9,11 @@ import pytest
 
 from tests.api.world import Answer, World
 from tests.patience import eventually
+from velocity.contract.machines import State
 from velocity.contract.permissions import Permission
 from velocity.hypervisor.fake.faults import Answer as Heard
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 
@@ -218,7 +221,7 @@ async def test_a_forced_stop_without_a_response_names_the_vm_only_to_those_who_m
 @pytest.mark.holds("TEAM-17")
 @pytest.mark.parametrize("sees", [True, False], ids=["viewed", "not viewed"])
 async def test_a_request_that_a_forced_stop_of_another_user_refuses_is_refused_in_words_for_its_own_caller(
-    w: World, sees: bool
+    w: World, sees: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gid = await w.group("team")
     vmid = await w.vm(SECRET, gid)
@@ -229,9 +232,15 @@ async def test_a_request_that_a_forced_stop_of_another_user_refuses_is_refused_i
     faults.hold = hold
     start = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
     await eventually(lambda: faults.held, "the start")
+    asked, request_state = list[Cause](), Keeper.request_state
+
+    async def noted(keeper: Keeper, cause: Cause) -> State:
+        asked.append(cause)
+        return await request_state(keeper, cause)
+
+    monkeypatch.setattr(Keeper, "request_state", noted)
     behind = asyncio.create_task(w.call("PUT", "/v/vm/state", waits, vmid=vmid, state="RUNNING"))
-    keeper = w.server.services.fleet.get(vmid)
-    await eventually(lambda: keeper._inbox, "the request behind it")
+    await eventually(lambda: asked, "the request behind it")
     await w.ok("PUT", "/v/vm/state", forces, vmid=vmid, state="STOPPED", force=True)
     hold.set()
     answer, _ = await asyncio.gather(behind, start)

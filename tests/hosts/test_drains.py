@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import HostId, MovePhase
 from velocity.machines.move.targets import Targets
+from velocity.machines.run.keeper import Keeper
 from velocity.storage.patience import waits
 
 pytestmark = pytest.mark.anyio
@@ -210,14 +212,23 @@ async def test_a_drain_that_is_cancelled_as_a_move_begins_cancels_that_too(tmp_p
         assert b.fake.runs == {}
 
 
-async def test_a_drain_that_is_cancelled_waits_for_no_start_before_its_move(tmp_path: Path) -> None:
+async def test_a_drain_that_is_cancelled_waits_for_no_start_before_its_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, alone = list[Keeper](), Keeper.alone
+
+    async def noted(keeper: Keeper, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        waiting.append(keeper)
+        return await alone(keeper, work)
+
+    monkeypatch.setattr(Keeper, "alone", noted)
     async with together(tmp_path / "data", b := Other(2, "b")) as w:
         vmid, hold = await w.vm("web", host=1), asyncio.Event()
         w.hypervisor.faults.hold = hold
         start = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
         await eventually(lambda: w.hypervisor.faults.held, "the start")
         drain = await w.ok("PUT", "/h/node/drain", host=1)
-        await eventually(lambda: w.server.services.fleet.get(vmid)._inbox, "the move behind it")
+        await eventually(lambda: waiting, "the move behind it")
         async with asyncio.timeout(PATIENCE):
             assert (await w.ok("DELETE", "/t/task", tid=drain["tid"]))["state"] == "CANCELLED"
         assert w.hypervisor.faults.held == 1

@@ -272,9 +272,8 @@ async def test_a_look_that_the_driver_s_end_cancels_cancels_nobody_who_waits_for
     monkeypatch.setattr(runs, "look", slow)
     asking = asyncio.create_task(qemu.driver.machines.adopt(HOST, deadline=DEADLINE))
     await eventually(looking.is_set)
-    one = qemu.driver.machines._adoption
-    ending = asyncio.create_task(one.close())
-    await eventually(lambda: one._looking is not None and one._looking.cancelling())
+    ending = asyncio.create_task(qemu.driver.machines.close())
+    await eventually(lambda: any(one.cancelling() for one in asyncio.all_tasks()))
     go_on.set()
     with pytest.raises(Unknown):
         await asking
