@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import pytest
 
 from tests.api.world import Answer, World
+from tests.patience import eventually
+from velocity.contract.machines import State
 from velocity.contract.permissions import Permission
+from velocity.hypervisor.fake.faults import Answer as Heard
+from velocity.machines.run.keeper import Keeper
+from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +192,57 @@ async def test_the_vm_of_a_request_is_called_by_its_name_by_those_who_may_view_i
     for answer in answers:
         assert called in answer["message"] and f"VM {vmid}" not in answer["message"], answer
         assert sees or SECRET not in str(answer.body), answer
+
+
+@pytest.mark.holds("TEAM-17")
+@pytest.mark.parametrize("sees", [True, False], ids=["viewed", "not viewed"])
+async def test_a_forced_stop_without_a_response_names_the_vm_only_to_those_who_may_view_it(
+    w: World, sees: bool
+) -> None:
+    """Each of those who wait for the same end is told in words of their own."""
+    gid = await w.group("team")
+    vmid = await w.vm(SECRET, gid)
+    blind = await w.user("ann", (gid, "vm.state"))
+    viewer = await w.user("bob", (gid, "vm.state"), (gid, "vm.view"))
+    first, second = (viewer, blind) if sees else (blind, viewer)
+    await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+    for path, code, body in (
+        ("/v/vm/state", 13230, {"state": "STOPPED", "force": True}),
+        ("/v/vm/restart", 38230, {"force": True}),
+    ):
+        w.hypervisor.faults.answers.append(Heard.LOST)
+        answers = await asyncio.gather(*(w.call("PUT", path, key, vmid=vmid, **body) for key in (first, second)))
+        for key, answer in zip((first, second), answers, strict=True):
+            called = f"VM {SECRET!r}" if key == viewer else "a VM that you may not see"
+            assert (answer.code, answer["message"].startswith(f"{called} has not responded in time")) == (code, True)
+            assert key == viewer or SECRET not in str(answer.body), answer
+
+
+@pytest.mark.holds("TEAM-17")
+@pytest.mark.parametrize("sees", [True, False], ids=["viewed", "not viewed"])
+async def test_a_request_that_a_forced_stop_of_another_user_refuses_is_refused_in_words_for_its_own_caller(
+    w: World, sees: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gid = await w.group("team")
+    vmid = await w.vm(SECRET, gid)
+    blind = await w.user("ann", (gid, "vm.state"))
+    viewer = await w.user("bob", (gid, "vm.state"), (gid, "vm.view"))
+    waits, forces = (viewer, blind) if sees else (blind, viewer)
+    faults, hold = w.hypervisor.faults, asyncio.Event()
+    faults.hold = hold
+    start = asyncio.create_task(w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+    await eventually(lambda: faults.held, "the start")
+    asked, request_state = list[Cause](), Keeper.request_state
+
+    async def noted(keeper: Keeper, cause: Cause) -> State:
+        asked.append(cause)
+        return await request_state(keeper, cause)
+
+    monkeypatch.setattr(Keeper, "request_state", noted)
+    behind = asyncio.create_task(w.call("PUT", "/v/vm/state", waits, vmid=vmid, state="RUNNING"))
+    await eventually(lambda: asked, "the request behind it")
+    await w.ok("PUT", "/v/vm/state", forces, vmid=vmid, state="STOPPED", force=True)
+    hold.set()
+    answer, _ = await asyncio.gather(behind, start)
+    called = f"VM {SECRET!r}" if sees else "a VM that you may not see"
+    assert answer["message"] == f"{called} was forced off before this was done: repeat the request"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import socket
@@ -115,16 +114,41 @@ async def test_an_answer_that_finds_no_memory_itself_is_json(w: World) -> None:
     assert (json.loads(body)["code"], json.loads(body)["error"]) == (500, True)
 
 
-async def test_a_server_that_ends_leaves_no_connection_open(w: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Also of a request that does not end in its time: a standby's process goes on, and its client would wait."""
+async def begun(w: World, server: Listening) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A request under way, whose body never arrives."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = f"POST /v/vm/list HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {w.key}\r\ncontent-length: 9\r\n\r\n"
+    writer.write(head.encode())
+    await eventually(lambda: server.server.server_state.tasks, "the request")
+    return reader, writer
+
+
+async def test_a_request_that_the_end_of_the_server_cancels_is_answered_and_leaves_no_connection_open(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby's process goes on, and its client would wait."""
     async with listening(w, timeout_graceful_shutdown=0.1) as server:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        head = f"POST /v/vm/list HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {w.key}\r\ncontent-length: 9\r\n\r\n"
-        writer.write(head.encode())
-        await eventually(lambda: server.server.server_state.tasks, "the request")
+        reader, writer = await begun(w, server)
         await server.end()
         async with asyncio.timeout(PATIENCE):
-            with contextlib.suppress(ConnectionError):
-                assert await reader.read() == b""
-        assert "Exception" not in caplog.text
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nconnection: close" in head
+        told = json.loads(body)
+        assert (told["code"], told["outcome"], told["error"]) == (503, "unknown", True)
+        assert "shutting down" in told["message"]
+        assert "Exception" not in caplog.text and "Traceback" not in caplog.text
+        writer.close()
+
+
+async def test_a_request_that_is_cancelled_while_the_server_goes_on_has_failed(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(w) as server:
+        reader, writer = await begun(w, server)
+        for task in server.server.server_state.tasks:
+            task.cancel()
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.read()).startswith(b"HTTP/1.1 500 ")
+        assert "CancelledError" in caplog.text
         writer.close()

@@ -59,7 +59,7 @@ class KeptOff(LostHosts):
             self.run(self.make(host))
 
     def writers(self, machine: UUID) -> list[HostId]:
-        blocked = self.rados.blocked
+        blocked = self.rados.blocklisted
         return [
             host for host, fake in self.fakes.items() if machine in fake.runs and ADDRESSES.get(host) not in blocked
         ]
@@ -116,7 +116,7 @@ class KeptOff(LostHosts):
 
     async def calm(self) -> None:
         await super().calm()
-        assert self.rados.blocked == set()
+        assert self.rados.blocklisted == set()
         for vmid, home in self.homes.items():
             self.counted["elsewhere"] += self.w.server.services.fleet.get(vmid).machine.host != home
 

@@ -71,15 +71,15 @@ async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two)
         assert await w.refused("PUT", "/h/node/blocklist", host=9, name="c") == (404, 48210)
         assert await w.refused("PUT", "/h/node/blocklist", host=1, name=w.server.hosts.hosts.own.name) == (406, 48221)
         await lost(w, two.b)
-        assert two.rados.blocked == set(), "silence is no reason"
+        assert two.rados.blocklisted == set(), "silence is no reason"
         plan = await w.ok("PUT", "/h/node/blocklist", host=2, name="b", plan=True)
         assert [(one["do"], one["kind"], one["name"]) for one in plan["steps"]] == [
             ("change", "host", "b"),
             ("kill", "vm", "rbd"),
         ]
-        assert two.rados.blocked == set(), "a plan changes nothing"
+        assert two.rados.blocklisted == set(), "a plan changes nothing"
         now = await blocklist_b(w)
-        assert two.rados.blocked == {ADDRESSES[2]}
+        assert two.rados.blocklisted == {ADDRESSES[2]}
         assert (now["blocklisted"]["by"], now["blocklisted"]["addresses"]) == ("root", [ADDRESSES[2]])
         assert "dead" not in now
         assert "it is blocklisted on Ceph" in now["missing"]
@@ -110,12 +110,12 @@ async def test_a_host_that_returns_is_taken_off_when_what_was_over_has_ended_and
         await returned(w, two.b)
         assert not two.b.runs(machine(w, rbd))
         await eventually(lambda: bool(blocklists(w).why_not_lifted(B)))
-        assert two.rados.blocked == {ADDRESSES[2]}, "what it wrote is on its way still"
+        assert two.rados.blocklisted == {ADDRESSES[2]}, "what it wrote is on its way still"
         assert "on its way still" in (await node(w))["blocklisted"]["message"]
         two.b.rbd.holds = False
         await eventually(lambda: B not in w.server.hosts.disks.blocklisted)
         assert two.b.rbd.given_up == 1
-        assert two.rados.blocked == set()
+        assert two.rados.blocklisted == set()
         assert "blocklisted" not in await node(w)
         vm = await shown(w, rbd)
         assert (vm["state"], vm["host"]["id"]) == ("RUNNING", 3)
@@ -148,7 +148,7 @@ async def test_it_is_not_done_by_itself_for_vms_that_it_does_not_free(two: Two) 
         await lost(w, two.b)
         looks = w.server.services.membership.lost.looks
         await eventually(lambda: w.server.services.membership.lost.looks > looks + 2)
-        assert two.rados.blocked == set()
+        assert two.rados.blocklisted == set()
 
 
 @pytest.mark.holds("MANY-208")
@@ -206,13 +206,13 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
         await SqlLosses(w.server.database).blocklist(B, told)  # and no more of it was done
     async with two.server(hypervisor=own) as w:
         assert (await shown(w, rbd))["state"] == "RUNNING"
-        assert two.rados.blocked == set()
+        assert two.rados.blocklisted == set()
         await blocklist_b(w)
     async with two.server(hypervisor=own) as w:
         vm = await shown(w, rbd)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
         assert "unreachable_since" in await shown(w, both)
-        assert two.rados.blocked == {ADDRESSES[2]}
+        assert two.rados.blocklisted == {ADDRESSES[2]}
         await w.ok("PUT", "/v/vm/state", vmid=rbd, state="RUNNING")
         uuid = machine(w, rbd)
     two.b.fake.faults.heal(B)  # while no server is there
@@ -221,7 +221,7 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
         assert not two.b.runs(uuid)
         assert two.c.runs(uuid)
         assert two.b.runs(machine(w, both))
-        assert two.rados.blocked == set()
+        assert two.rados.blocklisted == set()
 
 
 @pytest.mark.holds("MANY-210")
@@ -311,7 +311,7 @@ async def test_a_host_that_is_lost_while_it_is_taken_off_frees_nothing_before_it
         assert (await shown(w, other))["state"] == "RUNNING", "it may write as soon as b is off the blocklist"
         pools.let.set()
         await again
-        assert two.rados.blocked == {ADDRESSES[2]}
+        assert two.rados.blocklisted == {ADDRESSES[2]}
         assert two.b.runs(machine(w, other)), "it runs on there, and reaches nothing"
         await w.ok("PUT", "/v/vm/state", vmid=other, state="RUNNING")
         assert two.c.runs(machine(w, other))
@@ -334,7 +334,7 @@ async def test_a_host_that_returns_while_it_is_blocklisted_is_not_taken_off_befo
         await lost(w, two.b)
         pools.let.set()
         await asking
-        assert two.rados.blocked == {ADDRESSES[2]}
+        assert two.rados.blocklisted == {ADDRESSES[2]}
         await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         assert two.c.runs(machine(w, vmid))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from tests.api.world import World
 from tests.hosts.test_moves import cleared, running
 from tests.hosts.test_pools import BYTES, objects, uploaded
 from tests.hosts.together import Other, smaller, together
-from tests.patience import asked_until, eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from velocity.hypervisor.attached import Duty
 from velocity.hypervisor.fake import FACTS
 from velocity.hypervisor.port import HostId, MovePhase
 from velocity.machines.move.targets import Targets
+from velocity.machines.run.keeper import Keeper
 from velocity.storage.patience import waits
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +208,35 @@ async def test_a_drain_that_is_cancelled_as_a_move_begins_cancels_that_too(tmp_p
         tasks = (await w.ok("POST", "/t/task/list", gid=0))["tasks"]
         assert [one["state"] for one in tasks if one["kind"] == "move_vm"] == ["CANCELLED"]
         await cleared(w)
+        assert await host_of(w, vmid) == 1
+        assert b.fake.runs == {}
+
+
+async def test_a_drain_that_is_cancelled_waits_for_no_start_before_its_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, alone = list[Keeper](), Keeper.alone
+
+    async def noted(keeper: Keeper, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        waiting.append(keeper)
+        return await alone(keeper, work)
+
+    monkeypatch.setattr(Keeper, "alone", noted)
+    async with together(tmp_path / "data", b := Other(2, "b")) as w:
+        vmid, hold = await w.vm("web", host=1), asyncio.Event()
+        w.hypervisor.faults.hold = hold
+        start = asyncio.create_task(w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
+        await eventually(lambda: w.hypervisor.faults.held, "the start")
+        drain = await w.ok("PUT", "/h/node/drain", host=1)
+        await eventually(lambda: waiting, "the move behind it")
+        async with asyncio.timeout(PATIENCE):
+            assert (await w.ok("DELETE", "/t/task", tid=drain["tid"]))["state"] == "CANCELLED"
+        assert w.hypervisor.faults.held == 1
+        hold.set()
+        assert (await start)["state"] == "RUNNING"
+        await w.settle()
+        tasks = (await w.ok("POST", "/t/task/list", gid=0))["tasks"]
+        assert [one for one in tasks if one["kind"] == "move_vm"] == []
         assert await host_of(w, vmid) == 1
         assert b.fake.runs == {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from msgspec import structs
@@ -12,7 +12,7 @@ from tests.api.world import world
 from tests.hosts.together import Other, machine, note, together
 from tests.patience import eventually
 from velocity.hypervisor.port import Fact, FactCause, HostId, HostNow, Incarnation, Unknown
-from velocity.machines.hosts import where
+from velocity.machines.hosts import orphans, where
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +59,30 @@ async def test_what_a_silent_host_stores_of_a_vm_that_is_removed_goes_once_it_re
         assert b.fake.machines.forgotten == []
         b.fake.faults.heal(host)
         await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
+
+
+@pytest.mark.holds("DUR-21")
+async def test_what_a_host_stores_of_a_removed_vm_goes_although_one_call_timed_out(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host never counts as lost, so nothing reports that it responds again."""
+    monkeypatch.setattr(orphans, "AGAIN", 0.01)
+    forget, failing = b.fake.machines.forget, 2
+
+    async def slow(host: HostId, uuid: UUID, *, deadline: float) -> None:
+        nonlocal failing
+        if failing:
+            failing -= 1
+            raise Unknown("no answer in time")
+        await forget(host, uuid, deadline=deadline)
+
+    monkeypatch.setattr(b.fake.machines, "forget", slow)
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("web", host=2)
+        uuid = machine(w, vmid)
+        await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
+        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
+        assert HostId(2) not in w.server.hosts.silent
 
 
 @pytest.mark.holds("MANY-6")

@@ -120,7 +120,7 @@ def test_a_host_is_blocklisted_when_that_is_asked_for_twice(tmp_path: Path) -> N
         kept = host.run("node", "fence", "b", "--blocklist", typed="y\nc\n")
         assert kept.exit_code == 1, kept.output
         assert "these of its VMs wrote only to RBD: web" in kept.stderr
-        assert rados.blocked == set()
+        assert rados.blocklisted == set()
         said = host.run("node", "fence", "b", "--blocklist", typed="y\nb\n")
         assert said.exit_code == 0, said.output
         assert "b is blocklisted" in said.stderr
@@ -129,4 +129,4 @@ def test_a_host_is_blocklisted_when_that_is_asked_for_twice(tmp_path: Path) -> N
         assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 3
         removed = host.run("node", "remove", "b")
         assert f"run `ceph osd blocklist rm {ADDRESSES[2]}:0/0`" in removed.stderr, "nothing proves that it is off"
-        assert rados.blocked == {ADDRESSES[2]}
+        assert rados.blocklisted == {ADDRESSES[2]}

@@ -230,7 +230,9 @@ async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_p
             assert (answer.status, answer.code) == (409, code), answer
             assert "is being moved to host 'b': wait until that has ended, cancel it" in answer["message"]
         for path, body in (("/m/media/move", {"mpid": 20}), ("/m/media/convert", {"format": "qcow2"})):
-            assert (await w.call("PUT", path, mid=mid, **body)).status == 409
+            answer = await w.call("PUT", path, mid=mid, **body)
+            assert (answer.status, answer["message"].startswith("VM 'web' ")) == (409, True)
+        assert "VM 'web' is being moved to host 'b': wait" in answer["message"]
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING", "it does"
 
         answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_what_the_server_itself_lacks_is_no_fault_of_the_pool(name: str) -> None
         ("Could not write: Input/output error", Problem.POOL_AWAY, "(Input/output error)"),
         ("Could not resize file: No space left on device", Problem.POOL_QUOTA, "does not have 1.0 GiB free"),
         ("Image size must be less than 8 EiB!", Problem.POOL_QUOTA, "does not have 1.0 GiB free"),
+        ("Could not resize image: offset(9223372036854775296) exceeds maximum", Problem.POOL_QUOTA, "1.0 GiB free"),
+        ("Invalid parameter extended_l2", Problem.POOL_AWAY, "(Input/output error)"),
+        ("", Problem.POOL_AWAY, "(Input/output error)"),
         (None, Problem.UNAVAILABLE, "this host has no qemu-img"),
     ],
 )
@@ -88,11 +92,25 @@ def test_firmware_that_cannot_be_kept_is_told_and_nothing_of_it_is(
         (tmp_path / name).write_bytes(b"1")
     found = Firmware(tmp_path / "code", tmp_path / "vars", "raw", "", "build")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for says in ("error while writing: No space left on device", None):
+    for says, told in (
+        ("error while writing: No space left on device", "No space left"),
+        (" ", "non-zero exit status 1"),
+        (None, "No such file"),
+    ):
         fails(tmp_path / "bin", says)
-        with pytest.raises(NoFirmware, match="No space left" if says else "No such file"):
+        with pytest.raises(NoFirmware, match=told):
             keep(found, tmp_path / "firmware")
         assert list((tmp_path / "firmware").iterdir()) == []
+
+
+def test_a_qemu_img_that_hangs_is_told_with_what_it_has_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(*command: object, **_named: object) -> None:
+        raise subprocess.TimeoutExpired(["qemu-img"], 60, stderr=b"first\nit waits for a lock\n")
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    (tmp_path / "code").write_bytes(b"1")
+    with pytest.raises(NoFirmware, match=r"\(it waits for a lock\)"):
+        keep(Firmware(tmp_path / "code", tmp_path / "vars", "raw", "", "build"), tmp_path / "firmware")
 
 
 def fails(programs: Path, says: str | None) -> None:
@@ -100,5 +118,5 @@ def fails(programs: Path, says: str | None) -> None:
     shutil.rmtree(programs, ignore_errors=True)
     programs.mkdir()
     if says is not None:
-        (programs / "qemu-img").write_text(f"#!/bin/sh\necho 'qemu-img: {says}' >&2\nexit 1\n")
+        (programs / "qemu-img").write_text(f"#!/bin/sh\necho '{says.strip() and f'qemu-img: {says}'}' >&2\nexit 1\n")
         (programs / "qemu-img").chmod(0o700)

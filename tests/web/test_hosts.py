@@ -248,7 +248,7 @@ def test_a_lost_host_is_blocklisted(tmp_path: Path, person: NewPerson) -> None:
         dialog.get_by_role("button", name="Blocklist", exact=True).click()
         expect(dialog).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="Blocklisted on Ceph")).to_contain_text("by root")
-        assert rados.blocked == {ADDRESSES[2]}
+        assert rados.blocklisted == {ADDRESSES[2]}
         host.ok("vm", "start", "web")
         page.get_by_role("button", name="Actions of b", exact=True).click()
         page.get_by_role("menuitem", name="Remove…").click()

@@ -107,3 +107,5 @@ class State(ServerState):
         self.addresses = Addresses(bounds.connections, bounds.trusted)
         self.strangers = Strangers()
         self.lingering = Lingering()
+        self.ending = False
+        """The server shuts down."""

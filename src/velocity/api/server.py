@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # otherwise every invalid request would write a line
 CUT = "velocity.cut"
 """Key of the scope's extension that ends a connection at once, dropping its buffer."""
+LAST_WORDS, SENT = 1.0, 0.1
+"""Seconds at the end of the server: for the responses to the requests that it cancels, and until they are sent."""
 
 
 async def left(receive: Receive) -> None:
@@ -63,6 +65,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, config: uvicorn.Config, server_state: State, *more: Any, **named: Any) -> None:
         super().__init__(config, server_state, *more, **named)
         self.logger = log
+        self._shared = server_state
         self._bounds = server_state.bounds
         self._addresses = server_state.addresses
         self._find = server_state.find
@@ -219,6 +222,8 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
         cycle.__class__ = Cycle  # uvicorn makes it, and has no place to name the class
+        assert isinstance(cycle, Cycle)
+        cycle.shared = self._shared
         super()._start_asgi_task(cycle, app)
 
     def on_chunk_header(self) -> None:
@@ -376,9 +381,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.server_state.ending = True
         self._ending()
         self.server_state.lingering.end()
         await super().shutdown(sockets)
+        if cancelled := set(self.server_state.tasks):  # each tells its client, if it can
+            await asyncio.wait(cancelled, timeout=LAST_WORDS)
+            await asyncio.sleep(SENT)
+            self.server_state.lingering.end()
         for one in tuple(self.server_state.connections):  # uvicorn leaves open what did not end in time
             one.transport.abort()
         await asyncio.sleep(0)

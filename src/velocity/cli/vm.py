@@ -200,8 +200,9 @@ def stop(vm_: str, group: int | None, force: bool, wait: bool, timeout: float) -
         state = wait_stopped(client, found.id, timeout)
     _said(found.label, state)
     if wait and state.state is not State.STOPPED:
-        hint = f"power it off: `{program()} vm stop {shlex.quote(clean(vm_))}{where.option(client, group)} --force`"
-        raise click.ClickException(f"{found.label} is still {state.state.value} after {timeout:.0f} s: {hint}")
+        hint = f"`{program()} vm stop {shlex.quote(clean(vm_))}{where.option(client, group)} --force`"
+        words = f"{found.label} is still {state.state.value} after {timeout:.0f} s"
+        raise click.ClickException(f"{words}; to power it off: {hint}")
 
 
 @vm.command()

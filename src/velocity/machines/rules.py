@@ -138,6 +138,8 @@ class Unreadable(Struct, frozen=True):
 
 CALL_DEADLINE = 10.0
 """Deadline in seconds of calls to a host that do not start a machine."""
+START_DEADLINE = 60.0
+"""Deadline in seconds of calls to a host that start a machine."""
 
 WAITING = tuple(settings.waiting(VmSettings))
 """The settings that cannot change while a machine runs."""

@@ -224,6 +224,7 @@ class Fleet(VmIndex):
         """Let go of the VMs, which keep running. Returns how many run."""
         self.live.close()
         await self.availability.close()
+        await self.data.close()
         await self.variables.close()
         await self.freezing.close()
         for task in list(self._background):

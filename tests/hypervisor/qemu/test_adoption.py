@@ -256,3 +256,25 @@ async def test_a_look_that_takes_longer_than_whoever_asked_waits_is_finished_onc
     go_on.set()
     assert [(one.who, one.fact) for one in (await asking).found] == [(who, Fact.HELD)]
     assert looks == [1]
+
+
+async def test_a_look_that_the_driver_s_end_cancels_cancels_nobody_who_waits_for_it(
+    qemu: QemuSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = qemu.driver.watched.place.runs
+    look, looking, go_on = runs.look, threading.Event(), threading.Event()
+
+    def slow() -> Look:
+        looking.set()
+        assert go_on.wait(PATIENCE)
+        return look()
+
+    monkeypatch.setattr(runs, "look", slow)
+    asking = asyncio.create_task(qemu.driver.machines.adopt(HOST, deadline=DEADLINE))
+    await eventually(looking.is_set)
+    ending = asyncio.create_task(qemu.driver.machines.close())
+    await eventually(lambda: any(one.cancelling() for one in asyncio.all_tasks()))
+    go_on.set()
+    with pytest.raises(Unknown):
+        await asking
+    await ending

@@ -6,15 +6,21 @@ a systemd.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE, eventually
 from velocity.hypervisor.port import Bus, DiskSpec, DisplaySpec, HostId, Incarnation, MachineSpec
 from velocity.hypervisor.qemu import scopes
+from velocity.hypervisor.qemu.live.change import Change
 from velocity.hypervisor.qemu.scopes import Bounds
 from velocity.storage.port import MediaRef
 
@@ -141,3 +147,26 @@ def test_whatever_a_guest_has_its_process_may_take_more() -> None:
     for more in ({"memory": 2048}, {"cpus": 3}, {"displays": (DisplaySpec("one", 800, 600),)}, {"disks": (disk,)}):
         spec = msgspec.structs.replace(SPEC, **more)
         assert scopes.most_memory(spec) > least + spec.memory - SPEC.memory
+
+
+@pytest.mark.anyio
+async def test_a_change_of_a_bound_that_is_cut_ends_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the earlier one, which is the lower one, might be the last."""
+    begun, go_on, done = threading.Event(), threading.Event(), list[int]()
+
+    def slow(_who: Incarnation, memory: int) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        done.append(memory)
+
+    monkeypatch.setattr(scopes, "bound", slow)
+    run = SimpleNamespace(first_epoch=1, memory_of_disks=4)
+    change = cast(Any, SimpleNamespace(qemu=SimpleNamespace(who=WHO), run=run))
+    cut = asyncio.create_task(Change.bound_memory(change, 64))
+    await eventually(begun.is_set)
+    cut.cancel()
+    await asyncio.wait({cut}, timeout=0.01)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await cut
+    assert done == [68]

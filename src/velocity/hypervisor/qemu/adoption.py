@@ -152,7 +152,14 @@ class Adoption:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_once(host))
             self._looking.add_done_callback(_retrieve)
-        return await asyncio.shield(self._looking)
+        looking = self._looking
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if looking.cancelled() and task is not None and not task.cancelling():  # by `close`
+                raise Unknown("this host is not watched any more") from None
+            raise
 
     async def _look_once(self, host: HostId) -> int:
         number = self._news.next_number()

@@ -119,7 +119,9 @@ def _convert(firmware: Firmware, target: Path) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=CONVERTED)
     except (OSError, subprocess.SubprocessError) as error:
-        why = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        said = getattr(error, "stderr", None)  # bytes after a timeout
+        lines = (said.decode(errors="replace") if isinstance(said, bytes) else said or "").strip().splitlines()
+        why = lines[-1] if lines else str(error)
         raise NoFirmware(
             f"the firmware {firmware.variables} cannot be copied to {target.parents[2]} by qemu-img ({why}): start the "
             "server again once it can"

@@ -29,8 +29,7 @@ from velocity.machines.hosts.variables import copy_variables
 from velocity.machines.move.crossing import Crossing
 from velocity.machines.move.rules import HostMove
 from velocity.machines.placement.host_memory import HostMemory
-from velocity.machines.rules import CALL_DEADLINE
-from velocity.machines.run.keeper import START_DEADLINE
+from velocity.machines.rules import CALL_DEADLINE, START_DEADLINE
 from velocity.machines.run.live import LiveChanges
 from velocity.machines.settings import cloud_init
 from velocity.media.rules import Medium

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
@@ -170,11 +171,17 @@ class Draining:
 
     async def _begun(self, caller: Caller, keeper: Keeper) -> int:
         """Begin the task that moves it, and cancel that if this is cancelled meanwhile. Raises `Refused`."""
+        begun = asyncio.Event()
         with waiting(None):  # it has its turn with the VM, whose requests would wait with it
-            beginning = asyncio.ensure_future(self._moves.begin(caller, keeper.machine.vmid, None))
+            moving = self._moves.begin(caller, keeper.machine.vmid, None, begins=begun.set)
+            beginning = asyncio.ensure_future(moving)
         try:
-            return await ended(beginning)
+            return await asyncio.shield(beginning)
         except asyncio.CancelledError:
+            if not begun.is_set():
+                beginning.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Refused):
+                await ended(beginning)
             if not beginning.cancelled() and beginning.exception() is None:
                 await self._tasks.cancel(beginning.result())
             raise

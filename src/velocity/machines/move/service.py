@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from velocity import plan
@@ -62,12 +62,27 @@ class HostMoves:
         self._usage = usage
         self._turns = FairGate(AT_ONCE, OWN)
 
-    async def begin(self, caller: Caller, vmid: int, host: int | None, mpid: int | None = None) -> int:
-        """Begin the task that moves a VM to a host, or to the best one (None). Raises `Refused`: it has not begun."""
+    async def begin(
+        self,
+        caller: Caller,
+        vmid: int,
+        host: int | None,
+        mpid: int | None = None,
+        begins: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Begin the task that moves a VM to a host, or to the best one (None). Raises `Refused`: it has not begun.
+
+        `begins` is called when it has its turn with the VM: before, nothing begins if the caller is cancelled.
+        """
         keeper = self._fleet.get(vmid)
         if clearing := self.settling.clearing(keeper):
             await asyncio.wait(clearing, timeout=CLEARS)
-        return await keeper.alone(lambda: self._begin(caller, keeper, host, mpid))
+
+        async def work() -> int:
+            begins()
+            return await self._begin(caller, keeper, host, mpid)
+
+        return await keeper.alone(work)
 
     async def _begin(self, caller: Caller, keeper: Keeper, host: int | None, mpid: int | None) -> int:
         """Runs in the keeper's turn, until the VM is marked as moving."""
@@ -168,7 +183,7 @@ class HostMoves:
 
         def overtake() -> None:
             if not crossing.carried:
-                words = "the VM was forced off meanwhile: it stays where it was"
+                words = "the VM was forced off meanwhile: it stays where it was"  # its task names it
                 right.end(Refused(Problem.HYPERVISOR, words))
 
         assert keeper.passage.moving is not None, "it is held"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from velocity import plan
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
-from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord, run_of
+from velocity.machines.rules import CALL_DEADLINE, START_DEADLINE, Machine, RunRecord, run_of
 from velocity.machines.run.inbox import (
     ExclusiveWork,
     InboxItem,
@@ -30,15 +30,14 @@ from velocity.machines.run.inbox import (
     run_and_answer,
     unawaited,
 )
-from velocity.machines.run.life import FORCE, MOMENT, KeeperContext, Life
+from velocity.machines.run.life import MOMENT, KeeperContext, Life
 from velocity.machines.run.states import DOES, STEADY, Cause, after
 from velocity.machines.settings import boot
 
 log = logging.getLogger(__name__)
 
-START_DEADLINE = 60.0
 EMERGENCY = 1.0
-"""Seconds for a start; and that a forced stop waits for the database to store it first."""
+"""Seconds that a forced stop waits for the database to store it first."""
 
 T = TypeVar("T")
 
@@ -85,7 +84,7 @@ class Keeper(Life):
         await self.alone(self._start_again)
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run `work` while no other request for the VM is served."""
+        """Run `work` while no other request for the VM is served. It never begins if the caller is cancelled before."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(ExclusiveWork(work, answer, copy_context()))
         return await answer
@@ -120,7 +119,7 @@ class Keeper(Life):
             match item:
                 case StateRequest(cause, answer):
                     await run_and_answer(self._request(cause), answer)
-                case ExclusiveWork(work, answer):
+                case ExclusiveWork(work, answer) if not answer.cancelled():
                     await run_and_answer(self.passage.unless_moving(work), answer)
                     self._changed()
                 case StopRetry(epoch) if epoch == self.progress.epoch and self.state is State.STOPPING:
@@ -153,10 +152,17 @@ class Keeper(Life):
             plan.stop_here()
         leads_to = {State.STARTING: self._start, State.PAUSING: self._pause, State.RESUMING: self._resume}
         work = self._reset if cause is Cause.ASK_RESET else leads_to.get(following, self._stop)
-        return await self._told(work(cause))
+        return await self._told(self._done(work(cause)))
 
-    async def _told(self, work: Coroutine[Any, Any, None]) -> State:
-        """Await the work; returns the state that the facts report then. Raises `Refused`."""
+    async def _told(self, work: Awaitable[State]) -> State:
+        """Await the work. Raises `Refused`, in words for the present request's caller."""
+        try:
+            return await work
+        except HypervisorError as error:
+            raise self._failed(error) from None
+
+    async def _done(self, work: Coroutine[Any, Any, None]) -> State:
+        """Await the work; returns the state that the facts report then. Raises `HypervisorError`."""
         try:
             await work
             if self.state not in STEADY and (self.state is not State.STOPPING or self.progress.forced):
@@ -164,23 +170,16 @@ class Keeper(Life):
             return self.state
         except NotRunning:
             await self._find_out()
-            shown = f"`velocity vm show id:{self.machine.vmid}`"
-            words = f"{self.called} stopped while this request was waiting; {shown} says why"
-            raise Refused(Problem.HYPERVISOR, words) from None
-        except Unknown as error:
+            raise
+        except Unknown:
             self.mark_unknown(silent=True)
-            remedy = self.context.remedy(self.machine.host) or ("" if self.progress.forced else FORCE)
-            words = (
-                f"{self.called} has not responded in time ({error}): the request may still take effect, and "
-                f"the VM is shown as {self.state.value} until it responds{f'; {remedy}' if remedy else ''}"
-            )
-            raise Refused(Problem.HYPERVISOR, words) from None
-        except HypervisorError as error:
+            raise
+        except HypervisorError:
             if self.state in (State.STARTING, State.PAUSING, State.RESUMING):
                 self._move(Cause.FAILED)
                 self.progress = replace(self.progress, wanted=self.state)
                 self.record.note()
-            raise Refused(Problem.HYPERVISOR, str(error)) from None
+            raise
         except Exception:
             if self.state not in STEADY and self._killing is None:  # facts say what state it has led to
                 await self._find_out()
@@ -286,9 +285,9 @@ class Keeper(Life):
         self._silence()
         try:
             if self.progress.forced or self.observed is Fact.HELD:
-                await asyncio.shield(self._ending())
+                await self._told(asyncio.shield(self._ending()))
             else:
-                await self._told(self._press_power_button())
+                await self._told(self._done(self._press_power_button()))
         except Refused as refusal:
             log.warning("vm %d: %s", self.machine.vmid, refusal.message)
 
@@ -327,7 +326,7 @@ class Keeper(Life):
             if isinstance(item, StateRequest):
                 self._inbox.remove(item)
                 if not item.answer.done():
-                    item.answer.set_exception(self._overtaken_by_a_stop())
+                    item.answer.set_exception(item.context.run(self._overtaken_by_a_stop))
                     item.answer.exception()
         wanted = State.STOPPED if self.state is State.STOPPED and not restarts else self.progress.wanted
         if (self.progress.restarts, self.progress.wanted) != (restarts, wanted):
@@ -337,7 +336,7 @@ class Keeper(Life):
         if self.state is State.STOPPED:
             Context().run(self._go_on)
             return self.state
-        return await asyncio.shield(self._ending())
+        return await self._told(asyncio.shield(self._ending()))
 
     async def _write_restart(self) -> None:
         """Store a restart before the run ends, which otherwise continues. Raises `Refused`."""
@@ -360,9 +359,10 @@ class Keeper(Life):
         return self._killing
 
     async def _bring_to_its_end(self) -> State:
+        """Several callers may wait for it. Raises `HypervisorError`, which names no VM."""
         try:
             await self.record.written(EMERGENCY)  # if possible: a forced stop does not depend on the database
-            return await self._told(self._end_now())
+            return await self._done(self._end_now())
         finally:
             self._killing = None
             if self.state is State.STOPPING:

@@ -16,7 +16,16 @@ from msgspec import UNSET
 
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation, Machines, MachineSpec
+from velocity.hypervisor.port import (
+    Fact,
+    FactCause,
+    FactReport,
+    HostId,
+    HypervisorError,
+    Incarnation,
+    Machines,
+    MachineSpec,
+)
 from velocity.machines import rules
 from velocity.machines.port import MachineStore
 from velocity.machines.rules import Machine, RunRecord
@@ -360,6 +369,12 @@ class Life:
     def _overtaken_by_a_stop(self) -> Refused:
         words = f"{self.called} was forced off before this was done: repeat the request"
         return Refused(Problem.NOT_FROM_THIS_STATE, words, field="state")
+
+    def _failed(self, error: HypervisorError) -> Refused:
+        """The refusal of the present request by this error."""
+        remedy = self.context.remedy(self.machine.host) or ("" if self.progress.forced else FORCE)
+        words = reasons.of_error(error, self.called, self.machine.vmid, self.state, remedy)
+        return Refused(Problem.HYPERVISOR, words)
 
     def _note(self, reason: Reason | None) -> None:
         self.progress = replace(self.progress, reason=reason)

@@ -1,9 +1,9 @@
-"""The reasons for the states of VMs, made from facts, in sentences for people."""
+"""The reasons for the states of VMs and for refusals, made from facts and errors, in sentences for people."""
 
 from __future__ import annotations
 
 from velocity.contract.machines import Reason, State
-from velocity.hypervisor.port import Fact, FactCause, FactReport
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, NotRunning, Unknown
 
 SENTENCES: dict[FactCause, str] = {
     FactCause.GUEST_SHUTDOWN: "the guest powered off",
@@ -44,3 +44,15 @@ def of_absence(state: State, wanted: State, now: int) -> Reason | None:
     if state is State.STARTING:
         return Reason(cause="start-failed", message="the host did not start it", since=now)
     return Reason(cause="host-restarted", message="the host was restarted, or the start was interrupted", since=now)
+
+
+def of_error(error: HypervisorError, called: str, vmid: int, state: State, remedy: str) -> str:
+    """Why a request failed. `called` is what its caller may call the VM; an empty `remedy` is left out."""
+    if isinstance(error, NotRunning):
+        return f"{called} stopped while this request was waiting; `velocity vm show id:{vmid}` says why"
+    if isinstance(error, Unknown):
+        return (
+            f"{called} has not responded in time ({error}): the request may still take effect, and "
+            f"the VM is shown as {state.value} until it responds{f'; {remedy}' if remedy else ''}"
+        )
+    return str(error)

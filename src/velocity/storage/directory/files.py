@@ -160,7 +160,10 @@ class PoolFiles:
             return sum(file.stat().st_blocks * 512 for file in files)
 
     def create(self, name: str, size: int, format_: str) -> None:
-        """Create an empty, sparse file in `.moving`. Raises `Refused(POOL_QUOTA)` if the file system has no room."""
+        """Create an empty, sparse file in `.moving`.
+
+        Raises `Refused`: `POOL_QUOTA` if the file system has no room, `UNAVAILABLE` if the host lacks what it takes.
+        """
         target = self._hidden(name)
         self.begin_anew(name)
         try:
@@ -269,6 +272,8 @@ https://www.qemu.org/docs/master/interop/qcow2.html, "Extended L2 Entries"
 
 CREATED = 60
 """Seconds for qemu-img to create an empty image, of some hundred KiB."""
+TOO_LARGE = re.compile("image size|exceeds maximum", re.IGNORECASE)
+"""What qemu-img says of a size that the format does not allow."""
 
 
 def _qcow2(target: Path, size: int) -> None:
@@ -282,5 +287,9 @@ def _qcow2(target: Path, size: int) -> None:
         words = "this host has no qemu-img, which creates disks of the format qcow2"
         raise Refused(Problem.UNAVAILABLE, f"{words}; nothing was changed: install it, or use the format raw") from None
     if done.returncode:  # its message has the error of the system, if there is one
-        number = next((one for one in errno.errorcode if os.strerror(one) in done.stderr), errno.EFBIG)
+        number = next((one for one in errno.errorcode if os.strerror(one) in done.stderr), None)
+        if number is None:
+            number = errno.EFBIG if TOO_LARGE.search(done.stderr) else errno.EIO
+            said = done.stderr.strip().splitlines()
+            log.warning("%s: qemu-img failed: %s", target, said[-1] if said else f"exit code {done.returncode}")
         raise OSError(number, os.strerror(number))

@@ -91,17 +91,19 @@ class FakeShared:
     kept: dict[MediaRef, FakeContent] = field(default_factory=dict)
     moving: dict[MediaRef, FakeContent] = field(default_factory=dict)
     trash: dict[MediaRef, FakeContent] = field(default_factory=dict)
-    blocked: set[str] = field(default_factory=set)
+    blocklisted: set[str] = field(default_factory=set)
     """Addresses of blocklisted clients."""
     watched: dict[MediaRef, str] = field(default_factory=dict)
     """Objects that are open for writing, with the address of the client."""
 
     def blocklist(self, addresses: Collection[str], refs: Sequence[MediaRef]) -> tuple[str, ...]:
-        self.blocked |= set(addresses)
-        return tuple(self.watched[ref] if self.watched.get(ref) not in {None, *self.blocked} else "" for ref in refs)
+        self.blocklisted |= set(addresses)
+        return tuple(
+            self.watched[ref] if self.watched.get(ref) not in {None, *self.blocklisted} else "" for ref in refs
+        )
 
     def unblock(self, addresses: Collection[str]) -> None:
-        self.blocked -= set(addresses)
+        self.blocklisted -= set(addresses)
 
     def mounted(self, mpid: int, name: str, client: str = "") -> FakePool:
         """The pool of one host; `client` is the host's address if the storage has a blocklist."""
@@ -175,7 +177,7 @@ class FakePool:
         """Raises `OSError`, as a disk in this state does."""
         if self.state == "away" or (self.shared is not None and 0 < self.term < self.shared.term):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if self.shared is not None and self.client in self.shared.blocked:
+        if self.shared is not None and self.client in self.shared.blocklisted:
             raise OSError(errno.ESHUTDOWN, os.strerror(errno.ESHUTDOWN))
         if writes and self.state == "readonly":
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -82,7 +82,7 @@ class Change:
     async def bound_memory(self, most: int) -> None:
         """Set the process's memory limit to so many MiB, plus what its disks use of the host's memory."""
         first = structs.replace(self.qemu.who, epoch=self.run.first_epoch)  # its scope keeps that name
-        await asyncio.to_thread(scopes.bound, first, most + self.run.memory_of_disks)
+        await in_thread(scopes.bound, first, most + self.run.memory_of_disks)
 
     async def note_in_memory(self, number: int, mib: int, *coming: DiskSpec) -> None:
         """A disk, which is there or `coming`, may take so many MiB of the host's memory: the limit follows. Raises

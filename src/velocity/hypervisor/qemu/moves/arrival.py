@@ -48,7 +48,7 @@ class Arrival:
         Raises `HypervisorError`, `OSError`, `TimeoutError`.
         """
         qemu, run = self.entry.qemu, self.entry.run
-        directory = await asyncio.to_thread(secrecy.put, self._place.runs.own(run.machine), run.uid, key)
+        directory = await in_thread(secrecy.put, self._place.runs.own(run.machine), run.uid, key)
         async with asyncio.timeout(deadline):
             await self._execute("object-add", **secrecy.credentials(directory, server=True))
             await self._execute("migrate-set-capabilities", capabilities=capabilities())

@@ -26,6 +26,7 @@ from velocity.hypervisor.qemu.moves.parameters import CALL, VARIABLES, capabilit
 from velocity.hypervisor.qemu.moves.undo import NAME, note, undo
 from velocity.hypervisor.qemu.run_note import Between
 from velocity.hypervisor.qemu.watched_runs import RunEntry
+from velocity.uninterrupted import in_thread
 
 STILL = 10.0
 """Seconds that the guest is stopped at most, until it continues here or there."""
@@ -108,7 +109,7 @@ class Departure:
         await note(self._place, self._entry, Between.SENDING)
         run = self._entry.run
         own = self._place.runs.own(run.machine)
-        directory = await asyncio.to_thread(secrecy.put, own, run.uid, self._landing.key)
+        directory = await in_thread(secrecy.put, own, run.uid, self._landing.key)
         await self._execute("object-add", **secrecy.credentials(directory, server=False))
         await self._execute("migrate-set-capabilities", capabilities=capabilities())
         await self._execute("migrate-set-parameters", **parameters())
