@@ -34,7 +34,7 @@ class Rados(FakeShared):
     let_in: Callable[[], None]
 
 
-class KeptOff(LostHosts):
+class Blocklisted(LostHosts):
     """All VMs have a disk on RBD, but for the last."""
 
     POOLS = (OfferedPool(RBD, "ceph", shared=True),)
@@ -127,7 +127,7 @@ class KeptOff(LostHosts):
 def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_blocklisted_returned_and_killed(
     say: Callable[[str], None], whole: bool
 ) -> None:
-    class Chosen(KeptOff):
+    class Chosen(Blocklisted):
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
