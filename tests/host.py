@@ -94,7 +94,7 @@ def hosting(
     """
     fake = fake or FakeHypervisor()
     hands = hands or Hands()
-    ready = threading.Event()
+    ready, over = threading.Event(), threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     begun: list[tuple[uvicorn.Server, app.App, Callable[[], None], asyncio.AbstractEventLoop]] = []
     listens = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -124,6 +124,8 @@ def hosting(
         find, turns = services.access.sessions.find, services.turns
         server = Server(config, services.events.readers.end, find, turns, tls=shown.context if shown else None)
         begun.append((server, built, look, loop))
+        if over.is_set():  # nobody waits for it any more
+            server.should_exit = True
         own = own_server.listen(settings)
         ready.set()
         await server.serve(sockets=[listener, own])
@@ -149,6 +151,7 @@ def hosting(
             environment |= {"VELOCITY_LISTEN": listens}
         yield Host(settings, key, fake, environment, built, look, loop)
     finally:  # also where it has not come so far: its thread would keep the process of the tests from ending
+        over.set()
         for server, *_ in begun:
             server.should_exit = True
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import subprocess
@@ -34,6 +35,11 @@ async def wait(w: World, started: Any) -> dict[str, Any]:
     """The task that was started, once it has ended."""
     task = await asked_until(lambda: w.ok("POST", "/t/task", tid=started["tid"]), lambda one: one["state"] != "RUNNING")
     return task.body
+
+
+def is_cancelling(tid: int) -> bool:
+    """Whether that task has been told to end, and still has something to do."""
+    return any(one.get_name() == f"task {tid}" and one.cancelling() for one in asyncio.all_tasks())
 
 
 def body(mid: str, **more: Any) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.api.images import wait
+from tests.api.images import is_cancelling, wait
 from tests.api.media_changes import hang
 from tests.api.test_with_disks import furnished, shown
 from tests.api.world import Answer, World, world
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from velocity.config import PoolSetting
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.machines.changes.cloning import name_of_copy, names_of_copies
@@ -164,7 +164,7 @@ async def test_a_clone_that_is_cancelled_as_its_variables_are_copied_leaves_none
         async with asyncio.timeout(PATIENCE):
             await own.putting.wait()
             cancelling = asyncio.create_task(w.ok("DELETE", "/t/task", tid=tid))
-            await asyncio.sleep(0.1)
+            await eventually(lambda: is_cancelling(tid))
             own.puts.set()
             assert (await cancelling)["state"] == "CANCELLED"
         await w.settle()

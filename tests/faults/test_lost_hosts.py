@@ -162,7 +162,7 @@ def test_no_vm_runs_twice_whatever_is_lost_proven_returned_and_killed(say: Calla
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=40, max_examples=150 if whole else 8, deadline=None, database=None,
+        stateful_step_count=40, max_examples=150 if whole else 16, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(Chosen if whole else seed(11)(Chosen), settings=chosen)

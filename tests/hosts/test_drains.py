@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.images import wait
+from tests.api.images import is_cancelling, wait
 from tests.api.world import World
 from tests.hosts.test_moves import cleared, running
 from tests.hosts.test_pools import BYTES, objects, uploaded
@@ -202,7 +202,7 @@ async def test_a_drain_that_is_cancelled_as_a_move_begins_cancels_that_too(tmp_p
         drain = await w.ok("PUT", "/h/node/drain", host=1)
         await eventually(lambda: bool(asked))
         cancel = asyncio.ensure_future(w.ok("DELETE", "/t/task", tid=drain["tid"]))
-        await eventually(lambda: cancel.done() or any(one.cancelling() for one in asyncio.all_tasks()))
+        await eventually(lambda: cancel.done() or is_cancelling(drain["tid"]))
         hold.set()
         assert (await cancel)["state"] == "CANCELLED"
         tasks = (await w.ok("POST", "/t/task/list", gid=0))["tasks"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.api.images import wait
+from tests.api.images import is_cancelling, wait
 from tests.api.world import Answer, World
 from tests.hosts.test_moves import cleared, moved, running, used
 from tests.hosts.test_moves_settled import when_committed, when_handed
@@ -58,10 +58,10 @@ def once_committed(fake: FakeHypervisor, do: Callable[[], asyncio.Task[Answer]])
     fake.mobility.last = late  # type: ignore[method-assign]
 
 
-def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> None:
+def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object], stored: bool) -> None:
     """When its commit waits behind another one, which ends once the move has been told of its end.
 
-    A forced restart is stored before it is told to anybody, and so waits for that one, too.
+    `stored`: what is asked is stored before anybody is told, and so waits for that one, too.
     """
     free, writer = b.fake.hosts.memory_free, w.server.database
     keeper = w.server.services.fleet.get(vmid)
@@ -73,13 +73,14 @@ def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> 
         ends.wait(PATIENCE)
 
     def overtaken() -> bool:
-        return keeper.passage.moving is None or any(one.cancelling() for one in asyncio.all_tasks())
+        moving = keeper.passage.moving
+        return moving is None or (moving.tid is not None and is_cancelling(moving.tid))
 
     async def ask_amid() -> None:
         await eventually(lambda: writer.waiting > 0, "that it waits to be stored")
         waiting = writer.waiting
         do()
-        await eventually(lambda: overtaken() or writer.waiting > waiting, "that it is told")
+        await eventually(lambda: writer.waiting > waiting if stored else overtaken(), "that it is told")
         ends.set()
 
     async def memory_free(host: HostId, *, deadline: float) -> int:
@@ -92,8 +93,11 @@ def as_it_is_stored(w: World, b: Other, vmid: int, do: Callable[[], object]) -> 
     b.fake.hosts.memory_free = memory_free  # type: ignore[method-assign]
 
 
-async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request) -> None:
-    """In that moment of its move to b; returns when both have their answer. `ask` is given the move's task."""
+async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request, *, stored: bool = False) -> None:
+    """In that moment of its move to b; returns when both have their answer. `ask` is given the move's task.
+
+    `stored`: see `as_it_is_stored`.
+    """
     asked: list[asyncio.Task[Answer]] = []
     begun = asyncio.ensure_future(w.ok("PUT", "/v/vm/host", vmid=vmid, host=B))
 
@@ -106,7 +110,7 @@ async def amid(w: World, b: Other, vmid: int, moment: str, ask: Request) -> None
         return asked[0]
 
     if moment == STORED:
-        as_it_is_stored(w, b, vmid, do)
+        as_it_is_stored(w, b, vmid, do, stored)
     elif moment == RECEIVED:
         hold = b.fake.faults.hold = asyncio.Event()
         await eventually(lambda: b.fake.faults.held > 0)
@@ -193,7 +197,7 @@ async def test_a_forced_restart_in_any_moment_of_a_move_has_the_vm_run_again_whe
     async with together(tmp_path / "data", b) as w:
         vmid, mid = await disk(w)
         epoch = w.hypervisor.runs[machine(w, vmid)].who.epoch
-        await amid(w, b, vmid, moment, lambda _: w.call("PUT", "/v/vm/restart", vmid=vmid, force=True))
+        await amid(w, b, vmid, moment, lambda _: w.call("PUT", "/v/vm/restart", vmid=vmid, force=True), stored=True)
         await eventually(lambda: w.server.services.fleet.get(vmid).state.value == "RUNNING", "its other run")
         await w.settle()
         here = await whole(w, b, vmid, mid)

@@ -12,6 +12,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -201,7 +202,7 @@ def says_nothing_in_the_name_of_others(namespace: str, terminal: Terminal) -> No
     terminal.run("chmod +x /tmp/say")
     honest = frames.honest(own)
     spoken = {**frames.of_the_network(own), **frames.posing(own), **honest}
-    *_, last = spoken.values()
+    *_, (name, last) = spoken.items()
     with in_namespace(namespace, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))) as ear:
         in_namespace(namespace, lambda: ear.bind(("up0", 0)))
         ear.send(frames.ether(frames.OTHER, frames.ARP, frames.arp(frames.OTHER)))
@@ -209,12 +210,14 @@ def says_nothing_in_the_name_of_others(namespace: str, terminal: Terminal) -> No
             texts = " ".join(base64.b64encode(frame).decode() for frame in some)
             said = terminal.run(f"for one in {texts}; do echo $one | base64 -d | /tmp/say && echo SA''ID; done")
             assert said.count("SAID") == len(some), said
-        ear.settimeout(PATIENCE)
-        came = set[bytes]()
-        while frames.to(last) not in came:
-            came.add(frames.to(ear.recv(4096)))
         ear.settimeout(0.5)
-        came |= {frames.to(frame) for frame in iter(lambda: received(ear), b"")}
+        came, end = set[bytes](), time.monotonic() + PATIENCE
+        while frames.to(last) not in came:
+            assert time.monotonic() < end, f"{name} is not heard"
+            came.add(frames.to(received(ear)))
+        while frame := received(ear):
+            assert time.monotonic() < end, "there is no end of frames"
+            came.add(frames.to(frame))
     assert {name for name, frame in spoken.items() if frames.to(frame) in came} == set(honest)
     assert "2001:db8" not in run("ip", "-n", namespace, "-6", "address", "show", "dev", "br0")
     assert place_of(namespace, frames.OTHER) == "vb0"

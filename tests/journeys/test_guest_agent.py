@@ -19,7 +19,7 @@ from tests.journeys.server import Server, Terminal
 from tests.patience import PATIENCE
 from velocity.cli.demo.guest import Guest
 
-pytestmark = [pytest.mark.guest, pytest.mark.whole]
+pytestmark = pytest.mark.guest
 
 PIECE = 512 << 10
 BEGIN = """

@@ -23,7 +23,6 @@ def namespace() -> Iterator[str]:
         yield name
 
 
-@pytest.mark.whole
 @pytest.mark.holds("GUEST-83", "GUEST-92")
 def test_a_vm_boots_by_pxe_and_by_http_from_the_network_of_its_host_nic(
     namespace: str, tmp_path: Path, runtime: Path, guest: Guest

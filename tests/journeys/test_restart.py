@@ -13,6 +13,7 @@ from tests.claims import claims
 from tests.journeys.conftest import Lasting, StartServer
 from tests.journeys.server import Server
 from tests.patience import PATIENCE, at_last
+from tests.root import as_root
 from velocity.priority import NICE, SESSION
 
 pytestmark = pytest.mark.guest
@@ -98,6 +99,7 @@ def test_adoption_is_quick_and_a_reused_pid_is_no_guest(start_server: StartServe
     os.kill(os.getpid(), 0)
 
 
+@as_root("a pool that is a small file system")
 def test_a_guest_that_fills_its_pool_is_paused_and_goes_on(lasting: Lasting) -> None:
     server, one, small = lasting.server, lasting.vmid, lasting.small
     ballast = server.ok("PUT", "/m/media/create", mpid=2, gid=0, name="ballast", size=1 << 20)["mid"]

@@ -31,7 +31,8 @@ def test_the_firmwares_shell_is_seen_read_and_found(start_server: StartServer) -
     terminal.firmware()
     began = server.processes()
     server.ok("PUT", "/v/vm/reset", vmid=vmid)
-    terminal.shell()  # it boots again, and its console stays
+    terminal.until(BANNER.encode(), PATIENCE)  # it says so once a boot
+    terminal.shell()  # on the same console
     assert server.processes() == began
     with viewing(server, vmid, "screen") as viewer:
         viewer.types("ver\n")  # the firmware knows no virtio keyboard: it has the PS/2 one

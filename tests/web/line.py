@@ -84,17 +84,20 @@ class Line:
         listener = socket.create_server(("127.0.0.1", self.port))
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
-        self._accepting = asyncio.create_task(self._accept(listener))
+        self._listener = listener
+        self._loop.add_reader(listener, self._accept)
         self.is_cut.clear()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        """Not by `asyncio.start_server`: it does not tell of those that are just coming as it ends."""
-        with listener:
-            while True:
-                client, _ = await self._loop.sock_accept(listener)
-                task = asyncio.create_task(self._serve(client))
-                self._serving.add(task)
-                task.add_done_callback(self._serving.discard)
+    def _accept(self) -> None:
+        """By no call of asyncio: who is just coming as that is cancelled would be forgotten."""
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # who came has gone
+            return
+        client.setblocking(False)
+        task = asyncio.create_task(self._serve(client))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, client: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=client)
@@ -134,7 +137,9 @@ class Line:
     def _cut(self) -> None:
         self._left = None
         self._flows.set()
-        self._accepting.cancel()
+        if self._listener.fileno() >= 0:  # not cut yet
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
         _reset(self._ends)
         self._ends.clear()
         self.is_cut.set()

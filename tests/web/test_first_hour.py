@@ -203,8 +203,10 @@ def test_the_sample_guest(fresh: Host, owner: Person) -> None:
     (cache / f"guest-{recipe()}.json").write_text('{"kernel": "6.1"}')
     says_so = threading.Thread(target=ready, args=(fresh,))
     says_so.start()
-    fresh.ok(*line[1:])
-    says_so.join()
+    try:
+        fresh.ok(*line[1:])
+    finally:
+        says_so.join()
     expect(page.get_by_role("region", name="First steps")).to_have_count(0)
     expect(page.get_by_role("link", name="1 running")).to_be_visible()
 

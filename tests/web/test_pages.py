@@ -105,6 +105,13 @@ def test_every_page(host: Host, person: NewPerson, width: int, whole: bool) -> N
     assert {path: one for path, one in found.items() if one} == {}
 
 
+def test_what_axe_finds_says_what_is_wrong(person: NewPerson) -> None:
+    one = person("about:blank")
+    one.page.set_content('<html lang="en"><title>One</title><main><h1>One</h1><button></button></main>')
+    (told,) = one.violations()
+    assert told.startswith("button-name: ") and "Element does not have inner text" in told
+
+
 @pytest.mark.holds("PAGE-50")
 def test_a_host_is_added_drained_and_removed(host: Host, root: Person, tmp_path: Path) -> None:
     page = root.page

@@ -225,7 +225,7 @@ class Tasks:
         self._progress[tid] = TaskProgress(lambda: self._tell(tid, gid), tid)
         self._frees[tid] = frees
         self._tell(tid, gid)
-        self._running[tid] = asyncio.create_task(self._run(tid, work))
+        self._running[tid] = asyncio.create_task(self._run(tid, work), name=f"task {tid}")
 
     async def cancel(self, tid: int) -> Task:
         """Cancel a task; returns when nothing of it is left. An ended one stays as it is."""
