@@ -183,6 +183,7 @@ class Watched:
 
     doubtful = busy = False
     lives = True
+    number = 0
 
     def __init__(self, host: HostId) -> None:
         self.who = Incarnation(uuid4(), host, 1)
@@ -197,9 +198,6 @@ class Watched:
 
     def host_back(self) -> None:
         self.fresh = True
-
-    def anew(self) -> None:
-        pass
 
     def mark_unknown(self) -> None:
         raise AssertionError("nothing is asked of it")
