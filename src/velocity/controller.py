@@ -119,6 +119,8 @@ class GivesWay:
         self._settings = settings
         self._database = database
         self._roster = roster
+        self._gives = False
+        """It is sure, and is being written down: by two at a time, it might not be."""
         self.machine = str(identity.machine_of(settings.data_dir) or "")
 
     def hear(self, host: HostId, found: Displaced) -> None:
@@ -130,8 +132,9 @@ class GivesWay:
 
     def give_way(self, found: Displaced, to: str = "a later server") -> None:
         """`to`: see `end_for`."""
-        if self._database.lost:
+        if self._database.lost or self._gives:
             return
+        self._gives = bool(to)
         own = self._roster.get(self._roster.own).name
         asyncio.get_running_loop().run_in_executor(None, end_for, self._settings, self._database, own, to, found)
 

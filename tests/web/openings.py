@@ -34,15 +34,19 @@ def field(page: Page, label: str) -> Locator:
     return page.get_by_role("textbox", name=label, exact=True)
 
 
+def focus(one: Locator) -> None:
+    over = one.locator("xpath=ancestor::*[@role='menu' or @role='dialog']")
+    if over.count():  # it takes the focus itself, some time after it has opened
+        expect(over.last.locator(":focus")).to_have_count(1)
+    one.focus()
+    expect(one).to_be_focused()
+
+
 def press(name: str) -> Step:
     def step(page: Page) -> None:
         button = named(page, name)
         expect(button).to_be_enabled()
-        over = button.locator("xpath=ancestor::*[@role='menu' or @role='dialog']")
-        if over.count():  # it takes the focus itself, some time after it has opened
-            expect(over.last.locator(":focus")).to_have_count(1)
-        button.focus()
-        expect(button).to_be_focused()
+        focus(button)
         page.keyboard.press("Enter")
 
     return step
@@ -52,7 +56,7 @@ def key_at(name: str, key: str) -> Step:
     """A key that does something wherever the focus is, pressed with the focus there."""
 
     def step(page: Page) -> None:
-        named(page, name).focus()
+        focus(named(page, name))
         page.keyboard.press(key)
 
     return step
@@ -70,7 +74,8 @@ def shows(text: str) -> Step:
 def tick(name: str) -> Step:
     def step(page: Page) -> None:
         box = page.get_by_role("checkbox", name=name, exact=True).or_(page.get_by_role("radio", name=name, exact=True))
-        box.focus()
+        expect(box).to_be_visible()
+        focus(box)
         page.keyboard.press("Space")
         expect(box).to_be_checked()
 
