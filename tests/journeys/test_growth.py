@@ -26,6 +26,8 @@ def test_a_guest_grows_and_shrinks_while_it_runs(lasting: Lasting) -> None:
     its_memory(server, vmid, terminal)
     its_display(server, vmid)
     terminal.close()
+    # In moves under emulation, QEMU before 9.0 loses writes, above all of a CPU that idles: docs/many-hosts.md
+    lasting.end()
 
 
 def altered(server: Server, vmid: int, **more: Any) -> dict[str, str]:
