@@ -6,8 +6,9 @@ import asyncio
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,34 @@ def ours() -> Iterator[tuple[str, dict[str, str]]]:
             facts = dict(
                 line.split(":\t", 1) for line in (directory / "status").read_text().splitlines() if ":\t" in line
             )
-            if facts["PPid"] == str(os.getpid()) and facts["Name"] in ("xz", "zstd", "qemu-img"):
+            if facts["PPid"] == str(os.getpid()) and facts["Name"] in ("xz", "zstd", "qemu-img", "sleep"):
                 yield facts["Name"], facts | {"net": str((directory / "ns" / "net").readlink())}
         except (OSError, KeyError):
             continue
+
+
+UNREAPED = """
+import ctypes, os, sys
+namespace = os.open(f"/proc/{sys.argv[1]}/ns/pid", os.O_RDONLY)
+if ctypes.CDLL(None, use_errno=True).setns(namespace, 0x20000000):
+    raise OSError(ctypes.get_errno(), "setns")
+if not os.fork():
+    os._exit(0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+"""Begin a process in another's pid namespace and do not reap it: the namespace's first process, even if killed, cannot
+end before that. pid_namespaces(7)"""
+
+
+@contextmanager
+def cannot_end(pid: str) -> Iterator[None]:
+    """While a program, the first process of its pid namespace, cannot end, as one that waits for a disk."""
+    with subprocess.Popen(
+        [sys.executable, "-c", UNREAPED, pid], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"ready\n"
+        yield
 
 
 def image(descriptor: int) -> ImageFile:
@@ -161,11 +186,14 @@ def pool(tmp_path: Path) -> PoolFiles:
 @pytest.mark.holds("IMAGE-8")
 async def test_who_was_killed_keeps_its_uid_until_it_has_ended() -> None:
     """It may hang at a disk: nobody else is who it is meanwhile."""
-    with own_uid(WORKER) as uid:
-        async with running(WORKER, uid, ["sleep", "1000"], Bounds(give_up=0)):
-            pass
-    with own_uid(WORKER) as other:
-        assert other != uid
+    with ExitStack() as hang:
+        with own_uid(WORKER) as uid:
+            async with running(WORKER, uid, ["sleep", "1000"], Bounds(give_up=0)):
+                await eventually(lambda: any(name == "sleep" for name, _ in ours()))
+                ((_, facts),) = list(ours())
+                hang.enter_context(cannot_end(facts["Pid"]))
+        with own_uid(WORKER) as other:
+            assert other != uid
 
     def is_free() -> bool:
         with own_uid(WORKER) as again:
