@@ -134,13 +134,13 @@ class SteppedNode:
 
     async def suffer(self, fault: Fault) -> None:
         """At the step where it stands: it is there again a moment later."""
-        address = self._served.address
-        await self._served.cut()
+        before = self._served
+        await before.cut()
         if fault.kills:
             await self._die()
             self._served = self._node()
         await asyncio.sleep(AGAIN)
-        await self._served.open(address)
+        await self._served.open(before.address)
 
     async def _die(self) -> None:
         """Nothing of it goes on, and what it had begun is left."""
