@@ -23,15 +23,17 @@ class _Selector(selectors.DefaultSelector):
             return super().select(timeout)
         ready = super().select(PATIENCE if self.loop.works() else 0)
         if not ready:
-            self.loop.ahead += timeout
+            self.loop.now += timeout
         return ready
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """Its time is its own: a second of a back-off takes no time. It stands still while a thread is at work."""
+    """Its time is its own: a second of a back-off takes no time, and what is computed, or waited for in a thread, takes
+    none of its seconds, however slow the host is.
+    """
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.now = 0.0
         self._database: Database | None = None
         self._at_work = 0
         selector = _Selector()
@@ -67,7 +69,7 @@ class HastyLoop(asyncio.SelectorEventLoop):
         self._begin_threads()
 
     def time(self) -> float:
-        return super().time() + self.ahead
+        return self.now
 
     def call_at(  # type: ignore[override]  # of any types
         self, when: float, callback: Any, *args: Any, context: Any = None
