@@ -144,10 +144,10 @@ class SteppedNode:
 
     async def _die(self) -> None:
         """Nothing of it goes on, and what it had begun is left."""
-        left = {one: one.read_bytes() for pool in self._pools for one in pool.moving.glob("*")}
+        left = contents(self._place, (one for pool in self._pools for one in pool.moving.glob("*")))
         await self._served.node.close()
         for file, content in left.items():
-            file.write_bytes(content)
+            (self._place / file).write_bytes(content)
 
     def files(self, mpid: int) -> dict[str, bytes]:
         """The objects of a pool in their places, and hidden ones by the path from there."""

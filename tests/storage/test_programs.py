@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.anyio,
     as_root("namespaces and uids"),
 ]
-WORKER = 48_000
+WORKER = 200_000 + (UIDS + 1) * (os.getpid() % 20_000)
+"""Of this process alone: the kernel counts processes by their uid, those of other runs as well. setrlimit(2)"""
 LOOK = """
 echo "$(id -u) $(id -g) $(id -G)"
 ls -d /etc/* /tmp /home /var /run /root /sys /dev/shm 2>/dev/null | tr '\\n' ' '; echo
