@@ -21,7 +21,7 @@ from uuid import uuid4
 import msgspec
 
 from tests.node.served import Served
-from tests.patience import BOOT, at_last, eventually
+from tests.patience import BOOT, PATIENCE, at_last, eventually
 from tests.processes import state
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
@@ -52,7 +52,7 @@ from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import MediaRef, Storage
 
 HOST = HostId(1)
-DEADLINE = 30.0
+DEADLINE = PATIENCE
 """Seconds that a call gets here, on however slow a host."""
 
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from tests.patience import PATIENCE, asked_until, at_last
+from tests.patience import BOOT, PATIENCE, asked_until, at_last
 from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, machine, next_run, spec, until
 from tests.processes import open_files, state
 from velocity.config import Settings
@@ -44,7 +44,7 @@ async def test_consoles(hypervisor: Hypervisor) -> None:
     serial = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     screen = await hypervisor.consoles.open(who, DisplayConsole(0), deadline=DEADLINE)
     await serial.write(b"x")
-    assert await asyncio.wait_for(serial.read(), 60)
+    assert await asyncio.wait_for(serial.read(), BOOT)
     await screen.write(b"")
     await screen.close()
     await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
@@ -78,9 +78,9 @@ async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
     one = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     await one.write(b"x")
-    begun = await asyncio.wait_for(one.read(), 60)
+    begun = await asyncio.wait_for(one.read(), BOOT)
     again = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
-    assert (await asyncio.wait_for(again.read(), 60)).startswith(begun), "a stream begins with what was said"
+    assert (await asyncio.wait_for(again.read(), BOOT)).startswith(begun), "a stream begins with what was said"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=DEADLINE)
     assert begun in said
