@@ -14,6 +14,9 @@ from velocity.machines.port import MachineStore
 from velocity.store.database import Database
 from velocity.store.machines import SqlMachines
 
+AT_WORK = 5
+"""Turns of the loop that count while a thread is at work. How many there are until it is done is up to the host."""
+
 
 class _Selector(selectors.DefaultSelector):
     loop: HastyLoop
@@ -82,3 +85,14 @@ class HastyLoop(asyncio.SelectorEventLoop):
         """As the process that they belonged to is no more."""
         for handle in self._timers:
             handle.cancel()
+
+
+async def passed(turns: int) -> None:
+    """So many turns of the loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, HastyLoop)
+    at_work = 0
+    while turns > 0:
+        await asyncio.sleep(0)
+        at_work = at_work + 1 if loop.works() else 0
+        turns -= at_work <= AT_WORK
