@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
+
+from tests.reserved import reserved
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "rbd", "monmaptool", "qemu-storage-daemon")
 PORT = 3300
@@ -76,13 +76,14 @@ class Ceph:
         self.path = path
         self.conf = path / "ceph.conf"
         self._address = address
+        self._place = reserved()
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         for directory in (self.path, self.path / "mon", self.path / "osd"):
             directory.mkdir(parents=True, exist_ok=True)
         fsid = str(uuid4())
-        port = PORT if self._inside else _free(self._address)
+        port = PORT if self._inside else self._place.getsockname()[1]
         self.conf.write_text(SETTINGS.format(fsid=fsid, address=self._address, port=port, path=self.path))
         mon, admin = self.path / "mon.keyring", self.path / "client.admin.keyring"
         every = [word for kind in ("mon", "osd", "mgr") for word in ("--cap", kind, "allow *")]
@@ -156,6 +157,7 @@ class Ceph:
         for one in reversed(self._daemons.values()):
             one.kill()
             one.wait()
+        self._place.close()
 
     def _once(self, program: str, *words: object) -> None:
         self._run(program, "--conf", self.conf, *words)
@@ -170,9 +172,3 @@ class Ceph:
         with (self.path / f"{name}.out").open("wb") as out:
             command = [*self._inside, program, "-f", "--conf", self.conf, *words]
             self._daemons[name] = subprocess.Popen(list(map(str, command)), stdout=out, stderr=out)
-
-
-def _free(address: str) -> int:
-    with closing(socket.socket()) as one:
-        one.bind((address, 0))
-        return int(one.getsockname()[1])

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.patience import at_last
-from tests.processes import lives
+from tests.patience import PATIENCE, at_last
+from tests.processes import lives, state
 from velocity.store.database import Database
 from velocity.store.leadership import LEADER
 
@@ -22,6 +22,8 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: in
 
 
 SOCKET = ".s.PGSQL.5432"
+ENDS = int(PATIENCE * 1000)
+"""Milliseconds within which a session that is told to end has ended: pg_terminate_backend(pid, ENDS) waits for that."""
 
 
 class Postgres:
@@ -56,6 +58,7 @@ class Postgres:
         """As a crash would, with all its processes; it can `serve` again."""
         first = int((self._home / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(first, signal.SIGSTOP)  # so that it begins no others meanwhile
+        at_last(lambda: state(first) == "T", "that it stands still")
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (*map(int, children), first):
             os.kill(pid, signal.SIGKILL)
@@ -119,7 +122,8 @@ class Postgres:
 def lose_the_lock(url: str) -> None:
     """As PostgreSQL does with a leader that is gone; the other connections of that server stay."""
     ends = (
-        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = :lock "
-        "and database = (select oid from pg_database where datname = current_database())"
+        "select pg_terminate_backend(pid, :ends) from pg_locks where locktype = 'advisory' and granted"
+        " and objid = :lock and database = (select oid from pg_database where datname = current_database())"
     )
-    subprocess.run(["psql", "-q", "-v", f"lock={LEADER}", url], input=ends, text=True, check=True, capture_output=True)
+    values = ["-v", f"lock={LEADER}", "-v", f"ends={ENDS}"]
+    subprocess.run(["psql", "-q", *values, url], input=ends, text=True, check=True, capture_output=True)

@@ -7,12 +7,17 @@ import os
 from pathlib import Path
 
 
+def state(pid: int) -> str:
+    """In a letter: `T` stands still, `Z` has ended; `X` also where there is no such process. proc_pid_stat(5)"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 def lives(pid: int) -> bool:
     """Not once it has ended, although its parent has yet to wait for it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return state(pid) not in "ZX"
 
 
 def open_files(pid: int) -> list[str]:

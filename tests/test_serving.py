@@ -11,16 +11,28 @@ import pytest
 
 from tests.passing_on import pass_on
 from tests.patience import PATIENCE, eventually
+from tests.reserved import reserved
 from tests.serving import serving
 
 
 def test_a_server_in_a_thread_ends_with_a_test_that_fails() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     with pytest.raises(ZeroDivisionError), serving(server):
         raise ZeroDivisionError
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before, "those of others may end meanwhile"
     assert server.socket.fileno() == -1
+
+
+def test_a_port_that_is_reserved_is_listened_on_by_who_names_it_and_by_nobody_else() -> None:
+    with reserved() as place:
+        for _ in range(2):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(place.getsockname()).close()
+            with socket.create_server(place.getsockname()):
+                socket.create_connection(place.getsockname()).close()
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(place.getsockname())  # as the kernel sees it when it is asked for any port
 
 
 @pytest.mark.anyio

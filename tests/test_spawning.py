@@ -84,13 +84,14 @@ def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
         end = time.monotonic() + PATIENCE
         while fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_WRLCK and time.monotonic() < end:
             time.sleep(0.001)
+        given_up.set()  # before the kernel lets the other thread go on
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        given_up.set()
 
+    gives_up = threading.Thread(target=give_up_when_asked)
     ignored, interval = signal.signal(signal.SIGIO, signal.SIG_IGN), sys.getswitchinterval()
     try:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        threading.Thread(target=give_up_when_asked).start()
+        gives_up.start()
         sys.setswitchinterval(PATIENCE)  # the interpreter is given up by who waits, and taken from nobody
         pid = spawning.spawn([str(program)], stdin=file, stdout=file, stderr=file, env={})
         assert given_up.is_set(), "else the kernel has taken the lease, after 45 seconds"
@@ -98,6 +99,8 @@ def test_other_threads_go_on_while_the_kernel_begins_it(tmp_path: Path) -> None:
     finally:
         sys.setswitchinterval(interval)
         signal.signal(signal.SIGIO, ignored)
+        if gives_up.ident is not None:
+            gives_up.join()
         os.close(file)
 
 

@@ -121,9 +121,9 @@ SEAMS = (
     Seam("QEMU is told to unplug a device", "qemu.qmp:QMPClient.execute", words, r"^device_del$", with_=QEMU),
     Seam("QEMU is told of a port", "qemu.qmp:QMPClient.execute", words, r"^human-monitor-command$", with_=QEMU),
     Seam("QEMU is told to quit", "qemu.qmp:QMPClient.execute", words, r"^quit$", with_=QEMU),
-    Seam("a run's note is removed", "os:unlink", paths, r"/run\.json$", with_=QEMU, behind=5.0),
-    Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU, behind=5.0),
-    Seam("a run's directory is removed", "os:rmdir", path, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU, behind=5.0),
+    Seam("a run's note is removed", "os:unlink", paths, r"/run\.json$", with_=QEMU, behind=30.0),
+    Seam("a uid is given back", "os:unlink", paths, r"/uids/\d+$", with_=QEMU, behind=30.0),
+    Seam("a run's directory is removed", "os:rmdir", path, r"/runs/\w{8}/[-\w]{36}$", with_=QEMU, behind=30.0),
 )
 BRIDGED = Seam("a link is made", "velocity.network.taps:connect_nic", with_=QEMU)
 """Passed where the tests have a network namespace, and so a bridge, of their own."""

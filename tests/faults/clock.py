@@ -14,6 +14,9 @@ from velocity.machines.port import MachineStore
 from velocity.store.database import Database
 from velocity.store.machines import SqlMachines
 
+AT_WORK = 5
+"""Turns of the loop that count while a thread is at work. How many there are until it is done is up to the host."""
+
 
 class _Selector(selectors.DefaultSelector):
     loop: HastyLoop
@@ -23,15 +26,17 @@ class _Selector(selectors.DefaultSelector):
             return super().select(timeout)
         ready = super().select(PATIENCE if self.loop.works() else 0)
         if not ready:
-            self.loop.ahead += timeout
+            self.loop.now += timeout
         return ready
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """Its time is its own: a second of a back-off takes no time. It stands still while a thread is at work."""
+    """Its time is its own: a second of a back-off takes no time, and what is computed, or waited for in a thread, takes
+    none of its seconds, however slow the host is.
+    """
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.now = 0.0
         self._database: Database | None = None
         self._at_work = 0
         selector = _Selector()
@@ -67,7 +72,7 @@ class HastyLoop(asyncio.SelectorEventLoop):
         self._begin_threads()
 
     def time(self) -> float:
-        return super().time() + self.ahead
+        return self.now
 
     def call_at(  # type: ignore[override]  # of any types
         self, when: float, callback: Any, *args: Any, context: Any = None
@@ -80,3 +85,14 @@ class HastyLoop(asyncio.SelectorEventLoop):
         """As the process that they belonged to is no more."""
         for handle in self._timers:
             handle.cancel()
+
+
+async def passed(turns: int) -> None:
+    """So many turns of the loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, HastyLoop)
+    at_work = 0
+    while turns > 0:
+        await asyncio.sleep(0)
+        at_work = at_work + 1 if loop.works() else 0
+        turns -= at_work <= AT_WORK

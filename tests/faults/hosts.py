@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from tests.api.world import world
+from tests.faults.clock import passed
 from tests.faults.served import Served
 from tests.faults.test_lives import Line
 from tests.hosts.together import AGAIN, note
@@ -60,8 +61,7 @@ class ServedHosts(Served):
     async def kill_as_it_starts(self, vmid: int, turns: int) -> None:
         """After so many turns of the loop."""
         asking = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await passed(turns)
         await self.kill()
         asking.cancel()
         await self.start()

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
+from tests.faults.clock import passed
 from tests.faults.test_lost_hosts import OTHERS, A, B, C, LostHosts, Runs
 from tests.hosts.on_rbd import ADDRESSES, RBD
 from velocity.hosts.port import OfferedPool
@@ -106,8 +107,7 @@ class Blocklisted(LostHosts):
             assert answer.status in (200, 409, 500), answer
             self.counted[f"proofs {answer.status}"] += 1
             return
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await passed(turns)
         if then == "return":
             self.fakes[host].faults.heal(host)
             assert (await asking).status in (200, 409, 500)

@@ -21,6 +21,7 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from tests.api.world import PASSWORD, world
 from tests.api.world import Answer as Said
+from tests.faults.clock import passed
 from tests.faults.served import Served
 from tests.faults.test_lives import SHOWN, Line, Number, pick
 from tests.faults.test_pairs import shown
@@ -304,11 +305,6 @@ class Books(Served):
     async def contents(self, trid: int) -> int:
         plan = await self.w.ok("DELETE", "/t/trash", trid=trid, plan=True)
         return sum(one["kind"] == "medium" for one in plan["steps"])
-
-
-async def passed(turns: int) -> None:
-    for _ in range(turns):
-        await asyncio.sleep(0)
 
 
 @pytest.mark.holds("TEAM-27")

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.faults.test_books import MIB, Books, passed
+from tests.faults.clock import passed
+from tests.faults.test_books import MIB, Books
 
 FIRST, STEP, MOST = 2, 5, 400
 """Turns of the loop after which the server is killed: from the first on, until the deletion has ended before it is."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from tests.api.world import world
+from tests.faults.clock import passed
 from tests.faults.served import Served
 from tests.faults.test_lives import LONG, SHOWN, Line, Number, pick
 from tests.hosts.together import AGAIN, note
@@ -115,8 +116,7 @@ class Moves(Served):
             vmid = pick(sorted(self.uuids), one)
             await self.move(vmid)
             self.typing.append(asyncio.create_task(self.type_word(vmid)))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await passed(turns)
 
         self.run(work())
 
@@ -188,8 +188,7 @@ class Moves(Served):
             vmid = pick(sorted(self.uuids), one)
             moving = asyncio.create_task(self.move(vmid))
             self.typing.append(asyncio.create_task(self.type_word(vmid)))
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await passed(turns)
             await self.kill()
             moving.cancel()
             await self.start()

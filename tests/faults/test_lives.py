@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from tests.api.world import world
+from tests.faults.clock import passed
 from tests.faults.served import Served
 from velocity.contract.machines import State
 from velocity.contract.problems import Problem, Refused
@@ -176,8 +177,7 @@ class Lives(Served):
         async def both() -> None:
             vmid = pick(self.vmids, one)
             first = asyncio.create_task(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state))
-            for _ in range(two % 60):
-                await asyncio.sleep(0)
+            await passed(two % 60)
             stop = await self.w.call("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
             self.counted[f"forced {stop.status}"] += 1
             if stop.status == 200 and stop["state"] == "STOPPED":
@@ -285,8 +285,7 @@ class Lives(Served):
 
     async def kill_after(self, turns: int, asking: asyncio.Task[Any]) -> None:
         self.counted["kills"] += 1
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await passed(turns)
         await self.kill()
         asking.cancel()
         self.disk.refuses = self.disk.loses = False

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.faults.clock import passed
 from tests.faults.hosts import ServedHosts
 from tests.faults.test_lives import SHOWN, STATES, Number, pick
 from velocity.contract.machines import State
@@ -100,8 +101,7 @@ class LostHosts(ServedHosts):
             assert (await saying).status == 200
             self.counted["proofs"] += 1
             return
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await passed(turns)
         await self.kill()
         saying.cancel()
         await self.start()

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from tests.api.world import Answer, world
+from tests.faults.clock import passed
 from tests.faults.served import Served
 from tests.patience import asked_until
 from tests.store.lossy import Lossy
@@ -120,8 +121,7 @@ class Media(Served):
             before = dict(self.kept), dict(self.trash)
             what, name, asking = self.asked(way, one)
             doing = asyncio.ensure_future(asking)
-            for _ in range(turns + 1):
-                await asyncio.sleep(0)
+            await passed(turns + 1)
             await self.kill()
             doing.cancel()
             self.usb.wake()

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.answers import note
 from tests.patience import BOOT, PATIENCE
+from tests.reserved import reserved
 
 PASSWORD = "correct horse battery"
 T = TypeVar("T")
@@ -33,13 +33,8 @@ _commands = itertools.count(1)
 
 
 def free_port() -> int:
-    """A port of loopback that the kernel gives to nobody else before this process ends.
-
-    It stays bound: who asks for that port can listen there, as servers do (SO_REUSEADDR), once or again. socket(7)
-    """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", 0))
+    """A port of loopback that is reserved until this process ends."""
+    bound = reserved()
     port = int(bound.getsockname()[1])
     bound.detach()
     return port

@@ -76,8 +76,8 @@ def by_ports(world: str, other: NatGuest, gateway: str) -> dict[str, str]:
         **{f"host itself, {port}": said(HOST, port) for port in (2222, 2223, 2224)},
         "world, UDP": in_namespace(world, lambda: asked(HOST, 2225)),
         "127.0.0.1, UDP": asked("127.0.0.1", 2225),
-        "other guest": other.reaches(HOST, 2222, SHORT),
-        "other guest, bridge": other.reaches(gateway, 2222, SHORT),
+        "other guest": other.reaches(HOST, 2222),
+        "other guest, bridge": other.reaches(gateway, 2222),
         "QEMU's process": as_qemu("127.0.0.1", 2222),
     }
 

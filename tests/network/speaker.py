@@ -17,7 +17,7 @@ from tests.network import frames
 from velocity.network import nic_filter, taps
 
 VNET_HEADER = bytes(10)
-PATIENCE = 5.0
+PATIENCE = 60.0
 LINK = "vt51111n0"
 OWN = bytes.fromhex("525400000001")
 

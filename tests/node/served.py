@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import functools
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import grpc.aio
 
+from tests.reserved import reserved
 from velocity.hosts.members import NodeCalls
 from velocity.hypervisor.port import Hypervisor
 from velocity.node.certificates import Authority
@@ -45,11 +47,17 @@ class Served:
     ) -> None:
         self.node = Node(hypervisor, storage, Terms(notes / "node.json"), own)
         self.address = ""
+        """Its port is reserved as long as this object is there."""
         self._server: grpc.aio.Server | None = None
 
-    async def open(self, address: str = "127.0.0.1:0") -> None:
-        self._server, port = await self.node.listen(address, lambda: identity(NAME))
-        self.address = f"{address.rpartition(':')[0]}:{port}"
+    async def open(self, address: str = "") -> None:
+        """At an address of its own, or at that of one before, which was cut off or closed."""
+        if not address:
+            place = reserved()
+            weakref.finalize(self, place.close)
+            address = f"127.0.0.1:{place.getsockname()[1]}"
+        self._server, _ = await self.node.listen(address, lambda: identity(NAME))
+        self.address = address
 
     def connect(
         self, term: int = 1, displaced: Callable[[Displaced], None] = lambda _: None, leader: str = ""

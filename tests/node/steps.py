@@ -134,20 +134,20 @@ class SteppedNode:
 
     async def suffer(self, fault: Fault) -> None:
         """At the step where it stands: it is there again a moment later."""
-        address = self._served.address
-        await self._served.cut()
+        before = self._served
+        await before.cut()
         if fault.kills:
             await self._die()
             self._served = self._node()
         await asyncio.sleep(AGAIN)
-        await self._served.open(address)
+        await self._served.open(before.address)
 
     async def _die(self) -> None:
         """Nothing of it goes on, and what it had begun is left."""
-        left = {one: one.read_bytes() for pool in self._pools for one in pool.moving.glob("*")}
+        left = contents(self._place, (one for pool in self._pools for one in pool.moving.glob("*")))
         await self._served.node.close()
         for file, content in left.items():
-            file.write_bytes(content)
+            (self._place / file).write_bytes(content)
 
     def files(self, mpid: int) -> dict[str, bytes]:
         """The objects of a pool in their places, and hidden ones by the path from there."""

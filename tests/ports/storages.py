@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from tests.ceph import Ceph
 from tests.node.served import Served
+from tests.patience import PATIENCE
 from velocity.hosts.shared_pools import SharedPools
 from velocity.hypervisor.attached import FIRST_HOST, AttachedHost, AttachedHosts
 from velocity.hypervisor.fake import FakeHypervisor
@@ -30,7 +31,7 @@ from velocity.storage.rbd.places import rbd_places
 from velocity.storage.rbd.rados_pool import RadosPool
 from velocity.storage.routed import routed
 
-DEADLINE = 30.0
+DEADLINE = PATIENCE
 """Seconds that a call gets here, on however slow a host."""
 AGAIN, RBD_AGAIN = 0.05, 5.0
 POOLS = ((1, "good"), (2, "usb"))

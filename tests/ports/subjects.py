@@ -21,7 +21,8 @@ from uuid import uuid4
 import msgspec
 
 from tests.node.served import Served
-from tests.patience import PATIENCE, at_last, eventually
+from tests.patience import BOOT, PATIENCE, at_last, eventually
+from tests.processes import state
 from velocity.config import Settings
 from velocity.hypervisor.fake import FakeHypervisor
 from velocity.hypervisor.port import (
@@ -51,7 +52,7 @@ from velocity.storage.fake.pools import FakeHost
 from velocity.storage.port import MediaRef, Storage
 
 HOST = HostId(1)
-DEADLINE = 30.0
+DEADLINE = PATIENCE
 """Seconds that a call gets here, on however slow a host."""
 
 
@@ -70,7 +71,7 @@ async def until(serial: ByteStream, words: bytes) -> None:
     """Wait until a guest says that."""
     said = b""
     while words not in said:
-        said += (came := await asyncio.wait_for(serial.read(), PATIENCE))
+        said += (came := await asyncio.wait_for(serial.read(), BOOT))
         assert came, said
 
 
@@ -284,8 +285,7 @@ class QemuSubject:
 
     def hang(self, who: Incarnation) -> None:
         os.kill(self.pid(who), signal.SIGSTOP)
-        stat = Path(f"/proc/{self.pid(who)}/stat")
-        at_last(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "that it stands still")
+        at_last(lambda: state(self.pid(who)) == "T", "that it stands still")
 
     def wake(self, who: Incarnation) -> None:
         os.kill(self.pid(who), signal.SIGCONT)

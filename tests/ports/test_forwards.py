@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-
 import msgspec
 import pytest
 
+from tests.journeys.server import free_port
 from tests.ports.subjects import DEADLINE, Subject, machine, next_run
 from tests.ports.test_growth import FIRST, SECOND, another_server, become, runs
 from velocity.hypervisor.port import ForwardSpec, HypervisorError, NatSpec, Stop
 
 pytestmark = pytest.mark.anyio
-
-
-def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def led(nic: NatSpec, *ports: int) -> NatSpec:
@@ -25,7 +19,7 @@ def led(nic: NatSpec, *ports: int) -> NatSpec:
 
 @pytest.mark.holds("NAT-15")
 async def test_ports_lead_to_a_machine_from_its_start_and_others_at_once(subject: Subject) -> None:
-    first, second, third = free(), free(), free()
+    first, second, third = (free_port() for _ in range(3))
     who, made = await runs(subject, nics=(led(FIRST, first),))
     assert [subject.leads(port) for port in (first, second)] == [True, False]
     for _ in range(2):
@@ -43,7 +37,7 @@ async def test_ports_lead_to_a_machine_from_its_start_and_others_at_once(subject
 
 @pytest.mark.holds("NAT-15")
 async def test_a_port_that_somebody_has_waits_and_says_so(subject: Subject) -> None:
-    taken, other = free(), free()
+    taken, other = free_port(), free_port()
     who, made = await runs(subject, nics=(FIRST,))
     with subject.taken(taken):
         altered = await become(subject, who, made, nics=(led(FIRST, taken, other),))
@@ -57,7 +51,7 @@ async def test_a_port_that_somebody_has_waits_and_says_so(subject: Subject) -> N
 
 @pytest.mark.holds("NAT-15")
 async def test_a_machine_does_not_start_without_its_ports(subject: Subject) -> None:
-    port, who = free(), machine()
+    port, who = free_port(), machine()
     before, made = await runs(subject, nics=(FIRST,))
     await subject.hypervisor.machines.stop(before, Stop.NOW, deadline=DEADLINE)
     with subject.taken(port), pytest.raises(HypervisorError, match=str(port)):

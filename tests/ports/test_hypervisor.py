@@ -15,8 +15,9 @@ import msgspec
 import pytest
 from PIL import Image
 
-from tests.patience import asked_until
+from tests.patience import BOOT, PATIENCE, asked_until, at_last
 from tests.ports.subjects import DEADLINE, HOST, Listener, NoMedia, machine, next_run, spec, until
+from tests.processes import open_files, state
 from velocity.config import Settings
 from velocity.hypervisor.port import (
     DisplayConsole,
@@ -43,7 +44,7 @@ async def test_consoles(hypervisor: Hypervisor) -> None:
     serial = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     screen = await hypervisor.consoles.open(who, DisplayConsole(0), deadline=DEADLINE)
     await serial.write(b"x")
-    assert await asyncio.wait_for(serial.read(), 60)
+    assert await asyncio.wait_for(serial.read(), BOOT)
     await screen.write(b"")
     await screen.close()
     await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
@@ -56,7 +57,7 @@ async def test_consoles(hypervisor: Hypervisor) -> None:
 async def test_pictures(hypervisor: Hypervisor) -> None:
     who = machine()
     await hypervisor.machines.start(who, spec(hypervisor, held=True), deadline=DEADLINE)
-    ours = descriptors()
+    ours = Counter(open_files(os.getpid()))
     await hypervisor.screens.shot(who, 0, deadline=DEADLINE)  # also before its first instruction
     await hypervisor.machines.resume(who, deadline=DEADLINE)
     first, second = await asyncio.gather(*(hypervisor.screens.shot(who, 0, deadline=DEADLINE) for _ in range(2)))
@@ -64,7 +65,8 @@ async def test_pictures(hypervisor: Hypervisor) -> None:
         with Image.open(io.BytesIO(picture), formats=["PPM"]) as opened:
             assert opened.mode == "RGB"
             opened.load()
-    assert descriptors() <= ours, "a picture leaves nothing open"
+    left = Counter(open_files(os.getpid()))
+    assert left <= ours, "a picture leaves nothing open; what others had open may be closed meanwhile"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     with pytest.raises(NotRunning):
         await hypervisor.screens.shot(who, 0, deadline=DEADLINE)
@@ -76,9 +78,9 @@ async def test_what_was_said_is_kept(hypervisor: Hypervisor) -> None:
     await hypervisor.machines.start(who, spec(hypervisor), deadline=DEADLINE)
     one = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
     await one.write(b"x")
-    begun = await asyncio.wait_for(one.read(), 60)
+    begun = await asyncio.wait_for(one.read(), BOOT)
     again = await hypervisor.consoles.open(who, SerialConsole(), deadline=DEADLINE)
-    assert (await asyncio.wait_for(again.read(), 60)).startswith(begun), "a stream begins with what was said"
+    assert (await asyncio.wait_for(again.read(), BOOT)).startswith(begun), "a stream begins with what was said"
     await hypervisor.machines.stop(who, Stop.NOW, deadline=DEADLINE)
     said = await hypervisor.consoles.said(HOST, who.machine, 1 << 20, deadline=DEADLINE)
     assert begun in said
@@ -177,15 +179,16 @@ async def test_one_that_hangs_is_asked_once_and_measured_again_when_it_answers(t
     await driver.meters.measure(hung, deadline=DEADLINE)
     pid = driver.watched.running(hung).qemu.pid
     os.kill(pid, signal.SIGSTOP)
+    at_last(lambda: state(pid) == "T", "that it stands still")
     begun = time.monotonic()
     with pytest.raises(Unknown):
         await driver.meters.measure(hung, deadline=0.3)
-    assert 0.2 < time.monotonic() - begun < 3
+    assert time.monotonic() - begun > 0.2
     begun = time.monotonic()
     for _ in range(5):
         with pytest.raises(Unknown):
-            await driver.meters.measure(hung, deadline=DEADLINE)
-    assert time.monotonic() - begun < 3, "who has not answered yet is not asked again, nor waited for"
+            await driver.meters.measure(hung, deadline=PATIENCE)
+    assert time.monotonic() - begun < PATIENCE, "who has not answered yet is not asked again, nor waited for"
     assert (await driver.meters.measure(fine, deadline=DEADLINE)).memory > 1 << 20
     os.kill(pid, signal.SIGCONT)
 
@@ -248,12 +251,3 @@ async def test_a_guest_that_ends_by_itself_is_news(tmp_path: Path, runtime: Path
     await second.machines.forget(HOST, who.machine, deadline=DEADLINE)
     assert not log.exists()
     await second.machines.close()
-
-
-def descriptors() -> Counter[str]:
-    """What is open, by what it leads to: what earlier tests have left may be closed meanwhile, and says nothing."""
-    found: Counter[str] = Counter()
-    for one in list(Path("/proc/self/fd").iterdir()):
-        with contextlib.suppress(FileNotFoundError):  # the folder that was read, and what has just been closed
-            found[str(one.readlink())] += 1
-    return found

@@ -130,9 +130,11 @@ async def test_consoles_of_what_was_handed_over_end_before_it_does(pair: Pair) -
 TYPED = b"".join(b"%07d\n" % number for number in range(5000))
 
 
-async def typed(pair: Pair, who: Incarnation, data: bytes = TYPED, *, target: bool = False) -> int:
+async def typed(
+    pair: Pair, who: Incarnation, data: bytes = TYPED, *, target: bool = False, deadline: float = DEADLINE
+) -> int:
     host = pair.target if target else pair.source
-    return await host.hypervisor.consoles.type_in(who, data, deadline=1)
+    return await host.hypervisor.consoles.type_in(who, data, deadline=deadline)
 
 
 @pytest.mark.holds("MANY-184")
@@ -147,7 +149,8 @@ async def test_what_was_typed_and_not_read_goes_along(pair: Pair) -> None:
     await sent(pair, who, landing)
     told = await last(who, deadline=DEADLINE)
     assert told.typed and TYPED.endswith(told.typed)
-    assert (await typed(pair, who), await typed(pair, arriving, target=True)) == (0, 0), "it stands between two hosts"
+    for one, target in ((who, False), (arriving, True)):
+        assert await typed(pair, one, target=target, deadline=1) == 0, "it stands between two hosts"
     await pair.source.restart()
     await pair.source.hypervisor.machines.adopt(HOST, deadline=DEADLINE)
     assert await last_when_known(pair, who) == told

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.patience import asked_until, eventually
+from tests.patience import PATIENCE, asked_until, eventually
 from tests.ports.pairs import Pair, opened
 from tests.ports.sender import Order, encoded
 from tests.ports.subjects import DEADLINE, HOST, QemuSubject
@@ -31,7 +31,7 @@ async def killed_in(pair: Pair, phase: MovePhase, who: Incarnation, landing: Lan
     )
     assert node.stdout is not None
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):  # it is a whole Python that begins
             while said := await node.stdout.readline():
                 pair.link.note(MovePhase(said.decode().strip()))
                 if said.decode().strip() == phase.value:
@@ -44,7 +44,7 @@ async def killed_in(pair: Pair, phase: MovePhase, who: Incarnation, landing: Lan
 
 async def at_last(pair: Pair, who: Incarnation) -> Fact:
     """What it does, once that is known."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await fact(pair, who)

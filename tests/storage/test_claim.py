@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports.storages import DEADLINE
+from tests.processes import open_files
 from velocity.storage.declared import open_directories
 from velocity.storage.directory.places import Places
 from velocity.storage.directory.storage import DirectoryStorage
@@ -100,8 +101,7 @@ async def test_a_claim_ends_with_its_process_and_keeps_no_disk_busy(opened: Open
         other.kill()
         other.wait()
     assert (await look(storage)).state == "online"
-    open_files = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
-    assert usb not in open_files
+    assert str(usb) not in open_files(os.getpid())
 
 
 async def test_a_pool_that_can_only_be_read_may_be_read_by_several(opened: Open, tmp_path: Path) -> None:

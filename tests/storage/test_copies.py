@@ -11,6 +11,7 @@ import pytest
 
 from tests.patience import eventually
 from tests.root import as_root
+from tests.storage.test_programs import WORKER
 from tests.storage.test_whole import qemu_img
 from velocity.storage.directory.image_file import ImageFile
 from velocity.storage.directory.images import Conversion, Images
@@ -67,7 +68,7 @@ def content(source: int) -> bytes:
 @pytest.mark.holds("IMAGE-26")
 @pytest.mark.parametrize(
     "worker",
-    [None, pytest.param(48_000, marks=as_root("uids of programs"))],
+    [None, pytest.param(WORKER, marks=as_root("uids of programs"), id="worker")],
 )
 async def test_what_keeps_its_format_is_the_same_file_with_the_same_holes(tmp_path: Path, worker: int | None) -> None:
     image, target = tmp_path / "image", tmp_path / "target"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.postgres import Postgres
 from tests.store.lossy import Lossy
 from velocity.contract.problems import Problem, Refused
 from velocity.history.rules import HistoryEntry
+from velocity.store import writer
 from velocity.store.database import Database, migrate
 from velocity.store.history import SqlHistory
 from velocity.store.tables import groups, instance, metadata
@@ -156,12 +158,16 @@ async def test_foreign_keys_hold(database: Database) -> None:
 
 
 @pytest.mark.holds("DUR-33")
-async def test_what_waits_for_a_lock_together_fails_together(tmp_path: Path) -> None:
-    """One waits in vain, for all: also those that come one after the other, as each waits for the one before."""
+async def test_what_waits_for_a_lock_together_fails_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One waits in vain, for all: also those that come one after the other, as each waits for the one before.
+
+    By a clock that goes on only while one waits: of others it is not known how long they take.
+    """
     database = Database(f"sqlite:///{tmp_path}/v.db")
     database.open()
-    database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=1500"))
-    lossy, turn = Lossy(database), asyncio.Lock()
+    database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=10"))
+    lossy, turn, passed = Lossy(database), asyncio.Lock(), 0.0
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: passed + 1.5 * lossy.begun))
 
     async def one(name: str) -> None:
         async with turn:
@@ -174,7 +180,7 @@ async def test_what_waits_for_a_lock_together_fails_together(tmp_path: Path) -> 
         assert [getattr(result, "problem", result) for result in results] == [Problem.UNAVAILABLE] * 4
         assert lossy.begun == 1
         assert await database.look(lambda connection: list(connection.scalars(sa.select(instance.c.name)))) == []
-    await asyncio.sleep(1.1)
+    passed = 1.1
     await database.write(partial(put, name="after"))
     assert names(database) == {"after"}
     await database.close()

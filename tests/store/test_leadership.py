@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.patience import PATIENCE, eventually
-from tests.postgres import Postgres
+from tests.postgres import ENDS, Postgres
 from velocity.contract.problems import Problem, Refused
 from velocity.store import database as module
 from velocity.store.database import Database
@@ -39,8 +39,8 @@ def cut(url: str) -> None:
         return
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
-        connection.exec_driver_sql("select pg_terminate_backend(pid) from pg_stat_activity"
-                                   " where datname = current_database() and pid <> pg_backend_pid()")  # fmt: skip
+        sessions = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        connection.execute(sa.text(f"select pg_terminate_backend(pid, :ends) {sessions}"), {"ends": ENDS})
     engine.dispose()
 
 

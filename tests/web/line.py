@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from tests.patience import PATIENCE
+from tests.reserved import reserved
 
 log = logging.getLogger(__name__)
 AT_ONCE = struct.pack("ii", 1, 0)
@@ -25,7 +26,8 @@ class Line:
     """Between clients on `port` and the server on `to`, both on the loopback. A context manager."""
 
     def __init__(self, to: int) -> None:
-        self.port = 0
+        self._place = reserved()
+        self.port: int = self._place.getsockname()[1]
         self.is_cut = threading.Event()
         self._to = to
         self._left: int | None = None
@@ -66,6 +68,7 @@ class Line:
         log.warning("on the line, by client: %s", self._passed)  # told of a test that fails
         self._tell(self._over.set)
         self._thread.join()
+        self._place.close()
 
     def _tell(self, what: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(what)
@@ -83,7 +86,6 @@ class Line:
     async def _listen(self) -> None:
         listener = socket.create_server(("127.0.0.1", self.port))
         listener.setblocking(False)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         self._loop.add_reader(listener, self._accept)
         self.is_cut.clear()

@@ -31,9 +31,10 @@ def low(somebody: Person) -> Iterator[Page]:
     somebody.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
-def seen(one: Locator) -> bool:
+def is_seen(one: Locator) -> None:
+    """Soon: what is shown is scrolled to afterwards."""
     expect(one).to_be_visible()
-    return bool(one.evaluate(TOP))
+    one.page.wait_for_function(TOP, arg=one.element_handle())
 
 
 @pytest.mark.holds("PAGE-29")
@@ -43,15 +44,15 @@ def test_a_refusal_of_a_long_form_stands_at_its_button_with_the_focus_at_fault(l
     memory.fill("4000 TiB")
     low.get_by_role("button", name="Review and save…").click()
     answer = low.locator(".v-refusal").get_by_text("It was not saved")
-    assert seen(answer), "the alert is out of sight"
+    is_seen(answer)
     expect(memory).to_be_focused()
-    assert seen(memory)
+    is_seen(memory)
     memory.fill("much")
     low.locator("main").evaluate("one => [...one.querySelectorAll('*')].map(it => it.scrollTo(0, 1e6))")
     low.get_by_role("button", name="Review and save…").click()
-    assert seen(low.locator(".v-refusal").get_by_text("Correct what is marked."))
+    is_seen(low.locator(".v-refusal").get_by_text("Correct what is marked."))
     expect(memory).to_be_focused()
-    assert seen(memory)
+    is_seen(memory)
     low.get_by_role("button", name="Undo all").click()
     expect(low.locator(".v-refusal")).to_be_empty()
 
@@ -66,15 +67,15 @@ def test_a_refusal_in_a_dialog_stands_at_its_button_with_the_focus_at_fault(low:
     press = dialog.get_by_role("button", name="Set the quota")
     cpus.fill("many")
     press.click()
-    assert seen(dialog.locator(".v-refusal").get_by_text("Not complete yet"))
+    is_seen(dialog.locator(".v-refusal").get_by_text("Not complete yet"))
     expect(cpus).to_be_focused()
     low.route("**/u/group/quota", lambda route: route.fulfill(status=406, json=refusal))
     cpus.fill("2")
     press.click()
-    assert seen(dialog.locator(".v-refusal").get_by_text("The server refused it"))
+    is_seen(dialog.locator(".v-refusal").get_by_text("The server refused it"))
     expect(low.get_by_text("Setting the quota of")).to_have_count(0)  # a toast would stay when it has been mended
     expect(cpus).to_be_focused()
-    assert seen(cpus)
+    is_seen(cpus)
     low.unroute("**/u/group/quota")
     low.keyboard.press("Escape")
     expect(dialog).to_have_count(0)

@@ -119,7 +119,7 @@ def test_what_is_typed_into_a_serial_console_before_it_is_connected_comes_to_the
     terminal.click()
     page.keyboard.type("typed early")
     expect(terminal.locator(".xterm-rows")).not_to_contain_text("typed")
-    tickets.pop().continue_()
+    watcher.until(lambda: tickets).pop().continue_()
     expect(terminal.locator(".xterm-rows")).to_contain_text("typed early")
     expect(page.get_by_text("You have the keyboard")).to_be_visible()
 
