@@ -67,6 +67,10 @@ class ServedHosts(Served):
         await self.start()
         self.counted["kills"] += 1
 
+    def check_ends(self) -> None:
+        for host, fake in self.fakes.items():
+            assert fake.state.ends == {}, f"each end on host {host} is written down, and acknowledged"
+
     @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
     def wait(self, seconds: float) -> None:
         self.run(asyncio.sleep(seconds))

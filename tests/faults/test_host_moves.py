@@ -231,6 +231,8 @@ class Moves(Served):
         await asyncio.sleep(LONG)
         services = self.w.server.services
         assert services.host_moves.settling.left == [], "every move has come to its end"
+        for host, fake in self.fakes.items():
+            assert fake.state.ends == {}, f"each end on host {host} is written down, and acknowledged"
         for vmid, uuid in self.uuids.items():
             await self.is_as_it_is_shown(vmid, uuid)
             for state in ("RUNNING", "STOPPED", "RUNNING"):

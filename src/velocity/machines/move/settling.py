@@ -363,10 +363,10 @@ class Settling:
         return True
 
     async def _clear_source(self, move: HostMove) -> None:
+        """Its run's end is acknowledged by the host's observer, as no VM is waiting for it."""
         machines = self._hypervisor.machines
         if move.live:
             await machines.stop(move.leaving, Stop.NOW, deadline=CALL_DEADLINE)
-            await machines.acknowledge(move.leaving, deadline=CALL_DEADLINE)
         if not move.inherited:  # it may have come back since
             await machines.forget(move.source, move.uuid, deadline=CALL_DEADLINE)
         for one in move.media:
