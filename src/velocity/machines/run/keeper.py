@@ -30,7 +30,7 @@ from velocity.machines.run.inbox import (
     run_and_answer,
     unawaited,
 )
-from velocity.machines.run.life import MOMENT, KeeperContext, Life
+from velocity.machines.run.life import INTERRUPTED, MOMENT, KeeperContext, Life
 from velocity.machines.run.states import DOES, STEADY, Cause, after
 from velocity.machines.settings import boot
 
@@ -186,8 +186,7 @@ class Keeper(Life):
             raise
 
     async def _start(self, cause: Cause) -> None:
-        hold = cause is Cause.ASK_PAUSE
-        self._overtaken = False
+        hold, self._overtaken = cause is Cause.ASK_PAUSE, False
         chosen, host = self.progress.boots, await self.context.place(self)
         spec = structs.replace(await self.context.prepare(replace(self.machine, host=host)), held=hold)
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
@@ -208,6 +207,8 @@ class Keeper(Life):
         try:
             async with self.context.gate:
                 self._check_not_overtaken()
+                if self.state is not State.STARTING:  # its host was asked, and does not start this run any more
+                    raise HypervisorError(INTERRUPTED)
                 number = await self.context.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
             await self.context.observer.reached(number)
         except Unknown:
