@@ -20,6 +20,8 @@ from velocity.storage.fake.pools import FakeHost
 from velocity.store.database import Database
 
 OWN = HostId(1)
+TOLD_BEFORE = 1000
+"""One host has told so many facts before: each host numbers its own."""
 
 
 class ServedHosts(Served):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from tests.api.world import world
+from tests.faults.hosts import TOLD_BEFORE
 from tests.faults.served import Served
 from tests.faults.test_lives import LONG, SHOWN, Line, Number, pick
 from tests.hosts.together import AGAIN, note
@@ -45,6 +46,7 @@ class Moves(Served):
     def begin(self) -> None:
         self.prepare()
         self.fakes = {A: FakeHypervisor(), B: FakeHypervisor()}
+        self.fakes[A].state.number = TOLD_BEFORE
         self.disks = {A: FakeHost((0, "own"), (1, "default")), B: FakeHost((0, "own"), (20, "fast"))}
         self.uuids: dict[int, UUID] = {}
         self.media: dict[int, str] = {}

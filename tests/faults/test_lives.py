@@ -257,6 +257,8 @@ class Lives(Served):
     @rule(how=st.sampled_from(["lose", "heal", "heal", "reboot"]))
     def host(self, how: str) -> None:
         getattr(self.fake.faults, how)(HOST)
+        if how == "reboot":
+            self.fake.state.number = 0  # it numbers its facts from the beginning again
 
     @rule(
         one=Number,

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.faults.hosts import ServedHosts
+from tests.faults.hosts import TOLD_BEFORE, ServedHosts
 from tests.faults.test_lives import SHOWN, STATES, Number, pick
 from velocity.contract.machines import State
 from velocity.hypervisor.fake import FakeHypervisor
@@ -53,6 +53,7 @@ class LostHosts(ServedHosts):
         self.truthful = truthful
         self.twice: list[UUID] = []
         self.fakes = {host: FakeHypervisor() for host in (A, B, C)}
+        self.fakes[B].state.number = TOLD_BEFORE
         for fake in self.fakes.values():
             fake.runs = fake.state.runs = Runs(self.look)
         self.disks = {host: FakeHost((0, "own")) for host in (B, C)}

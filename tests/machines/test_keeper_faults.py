@@ -255,21 +255,32 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
     assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
 
 
-async def test_a_start_that_its_host_has_denied_before_it_was_sent_does_not_run_and_says_so(k: Keeping) -> None:
+class Wire(FakeMachines):
+    """Starts are sent once they are `let`, and reach their host then."""
+
+    let = asyncio.Event()
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
+        await self.let.wait()
+        return await super().start(who, spec, deadline=deadline)
+
+
+async def test_a_start_that_its_host_has_denied_before_it_came_does_not_run_and_says_so() -> None:
     """What is said to have ended has freed its media."""
-    await k.keeper.request_state(Cause.ASK_RUN)
-    await k.keeper.request_state(Cause.ASK_KILL)
-    gate = k.house.gate
-    for _ in range(4):
-        await gate.acquire()
-    starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
-    await eventually(lambda: k.keeper.state is State.STARTING)
-    k.observer.doubt("its connection was lost")
-    await eventually(lambda: not k.observer.lost)
-    await eventually(lambda: k.keeper.state is State.STOPPED)
-    for _ in range(4):
-        gate.release()
-    with pytest.raises(Refused, match="the connection to its host was interrupted before it was started: start it a"):
-        await starting
-    assert (k.keeper.state, k.reason(), k.hypervisor.runs) == (State.STOPPED, "start-failed", {})
-    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
+    async with keeping(FakeHypervisor(machines=Wire)) as k:
+        machines = k.hypervisor.machines
+        assert isinstance(machines, Wire)
+        machines.let.set()
+        await k.keeper.request_state(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_KILL)
+        machines.let.clear()
+        starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
+        await eventually(lambda: k.keeper.state is State.STARTING)
+        k.observer.doubt("its connection was lost")
+        await eventually(lambda: k.keeper.state is State.STOPPED)
+        machines.let.set()
+        with pytest.raises(Refused, match="the connection to its host was interrupted before it was started: start it"):
+            await starting
+        await k.settle()
+        assert (k.keeper.state, k.reason(), k.hypervisor.runs) == (State.STOPPED, "start-failed", {})
+        assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING

@@ -354,7 +354,6 @@ class Settling:
         move, host = crossing.move, crossing.other_host()
         if self._hosts.find(host) is not None:
             if move.phase is Phase.DONE:
-                await self._keep(move)
                 await self._clear_source(move)
             elif not await self._clear_target(crossing):
                 return False

@@ -207,18 +207,18 @@ class Keeper(Life):
         try:
             async with self.context.gate:
                 self._check_not_overtaken()
-                if self.state is not State.STARTING:  # its host was asked, and does not start this run any more
-                    raise HypervisorError(INTERRUPTED)
                 number = await self.context.hypervisor.start(self.who, spec, deadline=START_DEADLINE)
             await self.context.observer.reached(number)
         except Unknown:
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
+            denied = self.state is State.STOPPED  # its host was asked about this run meanwhile, and starts it no more
+            why = HypervisorError(INTERRUPTED) if denied else error
             self.progress = replace(self.progress, boots=chosen)  # nothing has started, so the choice stays
-            self._end(None if stopped else Reason(cause="start-failed", message=str(error), since=self._now()))
+            self._end(None if stopped else Reason(cause="start-failed", message=str(why), since=self._now()))
             self._check_not_overtaken()
-            raise
+            raise why from None
 
     async def _pause(self, cause: Cause) -> None:
         self._move(cause)
