@@ -21,6 +21,8 @@ from velocity.storage.fake.pools import FakeHost
 from velocity.store.database import Database
 
 OWN = HostId(1)
+TOLD_BEFORE = 1000
+"""One host has told so many facts before: each host numbers its own."""
 
 
 class ServedHosts(Served):
@@ -66,6 +68,10 @@ class ServedHosts(Served):
         asking.cancel()
         await self.start()
         self.counted["kills"] += 1
+
+    def check_ends(self) -> None:
+        for host, fake in self.fakes.items():
+            assert fake.state.ends == {}, f"each end on host {host} is written down, and acknowledged"
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 3.0, 20.0]))
     def wait(self, seconds: float) -> None:

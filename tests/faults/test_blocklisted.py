@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from tests.faults.clock import passed
+from tests.faults.test_lives import Number, pick
 from tests.faults.test_lost_hosts import OTHERS, A, B, C, LostHosts, Runs
 from tests.hosts.on_rbd import ADDRESSES, RBD
 from velocity.hosts.port import OfferedPool
@@ -118,7 +119,28 @@ class Blocklisted(LostHosts):
         await self.start()
         self.counted["kills"] += 1
 
+    @rule(host=OTHERS, holds=st.booleans())
+    def hold(self, host: HostId, holds: bool) -> None:
+        """What ended VMs wrote there is still on its way, so the host stays on the blocklist although it responds."""
+        self.disks[host].pools[RBD].holds = holds
+
+    @rule(host=OTHERS, one=Number)
+    def start_while_it_stays_blocklisted(self, host: HostId, one: int) -> None:
+        """It responds again: its VMs start on the other one, whichever has more memory left."""
+        self.break_or_heal(B if host == C else C, "heal")
+        self.hold(host, holds=True)
+        self.wait(3.0)
+        self.prove(host, None)
+        self.wait(3.0)  # what is restarted by itself is on the other one by then
+        self.break_or_heal(host, "heal")
+        self.wait(3.0)
+        if able := [number for number, vmid in enumerate(sorted(self.uuids)) if self.able(vmid)]:
+            self.counted["stays blocklisted"] += 1
+            self.ask(pick(able, one), "RUNNING", force=False)
+
     async def calm(self) -> None:
+        for host in (B, C):
+            self.disks[host].pools[RBD].holds = False
         await super().calm()
         assert self.rados.blocklisted == set()
         for vmid, home in self.homes.items():
@@ -135,12 +157,13 @@ def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_blocklisted_returned_and
         counted: ClassVar[Counter[str]] = Counter()
 
     chosen = settings(
-        stateful_step_count=20, max_examples=150 if whole else 20, deadline=None, database=None,
+        stateful_step_count=20, max_examples=150 if whole else 30, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
-    run_state_machine_as_test(Chosen if whole else seed(7)(Chosen), settings=chosen)
+    run_state_machine_as_test(Chosen if whole else seed(8)(Chosen), settings=chosen)
     say(f"lives on hosts that are blocklisted: {dict(sorted(Chosen.counted.items()))}, no two that write")
     assert Chosen.counted["proofs 200"] >= 1
     assert Chosen.counted["kills"] >= 3
     assert Chosen.counted["returns"] >= 1
     assert Chosen.counted["elsewhere"] >= 1
+    assert Chosen.counted["stays blocklisted"] >= 4

@@ -21,6 +21,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 
 from tests.api.world import world
 from tests.faults.clock import passed
+from tests.faults.hosts import TOLD_BEFORE
 from tests.faults.served import Served
 from tests.faults.test_lives import LONG, SHOWN, Line, Number, pick
 from tests.hosts.together import AGAIN, note
@@ -46,6 +47,7 @@ class Moves(Served):
     def begin(self) -> None:
         self.prepare()
         self.fakes = {A: FakeHypervisor(), B: FakeHypervisor()}
+        self.fakes[A].state.number = TOLD_BEFORE
         self.disks = {A: FakeHost((0, "own"), (1, "default")), B: FakeHost((0, "own"), (20, "fast"))}
         self.uuids: dict[int, UUID] = {}
         self.media: dict[int, str] = {}
@@ -230,6 +232,8 @@ class Moves(Served):
         await asyncio.sleep(LONG)
         services = self.w.server.services
         assert services.host_moves.settling.left == [], "every move has come to its end"
+        for host, fake in self.fakes.items():
+            assert fake.state.ends == {}, f"each end on host {host} is written down, and acknowledged"
         for vmid, uuid in self.uuids.items():
             await self.is_as_it_is_shown(vmid, uuid)
             for state in ("RUNNING", "STOPPED", "RUNNING"):

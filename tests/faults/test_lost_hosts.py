@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.faults.clock import passed
-from tests.faults.hosts import ServedHosts
+from tests.faults.hosts import TOLD_BEFORE, ServedHosts
 from tests.faults.test_lives import SHOWN, STATES, Number, pick
 from velocity.contract.machines import State
 from velocity.hypervisor.fake import FakeHypervisor
@@ -54,6 +54,7 @@ class LostHosts(ServedHosts):
         self.truthful = truthful
         self.twice: list[UUID] = []
         self.fakes = {host: FakeHypervisor() for host in (A, B, C)}
+        self.fakes[B].state.number = TOLD_BEFORE
         for fake in self.fakes.values():
             fake.runs = fake.state.runs = Runs(self.look)
         self.disks = {host: FakeHost((0, "own")) for host in (B, C)}
@@ -76,9 +77,28 @@ class LostHosts(ServedHosts):
     @rule(one=Number, state=st.sampled_from(STATES), force=st.booleans())
     def ask(self, one: int, state: str, force: bool) -> None:
         vmid = pick(sorted(self.uuids), one)
+        able = set() if state == "STOPPED" else self.able(vmid)
         answer = self.run(self.w.call("PUT", "/v/vm/state", vmid=vmid, state=state, force=force))
         self.counted[f"answered {answer.status}"] += 1
         assert answer.status in (200, 406, 500), answer
+        if able & self.alive():
+            self.counted["found a host"] += 1
+            assert answer.status == 200, (answer, "its host is lost, and another one could start it")
+
+    def alive(self) -> set[HostId]:
+        """The hosts that respond, also to the server, and are not lost."""
+        hosts = self.w.server.hosts
+        lost = {*hosts.silent, *hosts.deaths, *hosts.disks.blocklisted}
+        return {host for host, fake in self.fakes.items() if host not in fake.state.lost | lost}
+
+    def able(self, vmid: int) -> set[HostId]:
+        """The hosts that can start it, if its own is lost."""
+        fleet, hosts = self.w.server.services.fleet, self.w.server.hosts.hosts
+        keeper = fleet.get(vmid)
+        if not keeper.ended or not fleet.evacuation.evacuated.is_freed(keeper.who):
+            return set()
+        pools = fleet.builder.reach.pools(keeper.machine.spec).keys()
+        return {host for host in self.alive() if pools <= set(hosts.pools_of(host))}
 
     @rule(host=OTHERS, how=st.sampled_from(["lose", "lose", "heal", "reboot"]))
     def break_or_heal(self, host: HostId, how: str) -> None:
@@ -86,16 +106,15 @@ class LostHosts(ServedHosts):
 
     @rule(host=OTHERS, turns=st.sampled_from([None, None, None, 20, 60, 200]))
     def prove(self, host: HostId, turns: int | None) -> None:
-        """After so many turns of the loop, the server is killed."""
+        """It is lost, and confirmed dead. After so many turns of the loop, the server is killed."""
         fake = self.fakes[host]
         if self.truthful:
             fake.faults.reboot(host)  # its power is off: nothing of it is left
-            fake.faults.lose(host)
-        elif host not in fake.state.lost:
-            return
+        fake.faults.lose(host)
         self.run(self.say_it(host, turns))
 
     async def say_it(self, host: HostId, turns: int | None) -> None:
+        await asyncio.sleep(3.0)  # it is told as silent by then
         saying = asyncio.create_task(self.w.call("PUT", "/h/node/dead", host=host, name=self.NAMES[host]))
         if turns is None:
             assert (await saying).status == 200
@@ -137,6 +156,7 @@ class LostHosts(ServedHosts):
         for host in (B, C):
             self.fakes[host].faults.heal(host)
         await asyncio.sleep(LONG)
+        self.check_ends()
         assert dict(self.w.server.hosts.deaths) == {}
         assert dict(self.w.server.hosts.disks.blocklisted) == {}
         for vmid, uuid in self.uuids.items():

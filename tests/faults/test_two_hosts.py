@@ -106,6 +106,7 @@ class Hosts(ServedHosts):
     async def calm(self) -> None:
         self.fakes[B].faults.heal(B)
         await asyncio.sleep(LONG)
+        self.check_ends()
         for vmid in self.of:
             vm = (await self.w.ok("POST", "/v/vm", vmid=vmid)).body
             assert vm["state"] == SHOWN[self.fact(vmid)]

@@ -228,19 +228,45 @@ async def test_the_record_of_it_outlives_the_server_at_every_point(two: Two) -> 
 async def test_no_run_begins_on_a_host_that_is_blocklisted(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)
-        rbd = await runs(w, "rbd", RBD)
-        await lost(w, two.b)
-        await blocklist_b(w)
-        two.b.rbd.holds = True
-        await returned(w, two.b)
-        await eventually(lambda: bool(blocklists(w).why_not_lifted(B)))
-        elsewhere = await w.vm("elsewhere", host=2)
-        assert (
-            "blocklisted or confirmed dead meanwhile"
-            in (await w.call("PUT", "/v/vm/state", vmid=elsewhere, state="RUNNING"))["message"]
+        rbd, other = await runs(w, "rbd", RBD), await w.vm("other", host=2)
+        await stays_blocklisted(w, two)
+        refused = await w.call("PUT", "/v/vm/state", vmid=other, state="RUNNING")
+        assert refused["message"] == (
+            "VM 'other' is on host 'b', which was blocklisted on Ceph and has not been taken back yet: `velocity node "
+            "show b` says why"
         )
         await w.ok("PUT", "/v/vm/state", vmid=rbd, state="RUNNING")
         assert (await shown(w, rbd))["host"]["id"] == 3
+
+
+@pytest.mark.holds("MANY-9300")
+async def test_no_vm_comes_to_a_host_that_responds_and_is_still_blocklisted(two: Two) -> None:
+    async with two.server() as w:
+        blocklists(w).lifting.pauses = (0.0,)
+        await runs(w, "rbd", RBD)
+        vmid = await w.vm("running", host=1, memory_mib=2048)
+        await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
+        await w.vm("big", host=3, memory_mib=2048)
+        await stays_blocklisted(w, two)
+        new = await w.vm("new", memory_mib=64)
+        assert (await shown(w, new))["host"]["id"] != 2, "it has most of its memory left, and starts nothing"
+        words = "host 'b' cannot have it: it was blocklisted on Ceph, and has not been taken back yet"
+        named = await w.call("PUT", "/v/vm/efi", name="named", gid=0, cpus=1, memory_mib=64, host=2)
+        assert words in named["message"]
+        moved = await w.call("PUT", "/v/vm/host", vmid=vmid, host=2)
+        assert words in moved["message"]
+        two.b.rbd.holds = False
+        await eventually(lambda: B not in w.server.hosts.disks.blocklisted)
+        assert (await shown(w, await w.vm("newer", memory_mib=64)))["host"]["id"] == 2
+
+
+async def stays_blocklisted(w: World, two: Two) -> None:
+    """Host b was lost and blocklisted, responds again, and cannot be taken off yet."""
+    await lost(w, two.b)
+    await blocklist_b(w)
+    two.b.rbd.holds = True
+    await returned(w, two.b)
+    await eventually(lambda: bool(blocklists(w).why_not_lifted(B)))
 
 
 class Held:

@@ -110,7 +110,16 @@ async def test_what_it_only_reads_goes_along_and_what_both_hosts_reach_stays(tmp
     async with together(tmp_path / "data", b) as w:
         disk, iso = await w.medium(), str((await w.upload(BYTES, x_velocity_name="iso"))["mid"])
         vmid = await running(w, media=[{"mid": disk, "mode": "VIRTIO"}, {"mid": iso, "mode": "USB", "readonly": True}])
+        there: set[UUID] = set()
+        receive = b.fake.mobility.receive
+
+        async def received(*values: Any, **more: Any) -> Any:
+            there.update(objects(b.disks.pools[20]))
+            return await receive(*values, **more)
+
+        b.fake.mobility.receive = received  # type: ignore[method-assign]
         await moved(w, vmid)
+        assert there == {UUID(iso)}, "what it reads is in its place before it is opened there"
         await cleared(w)
         assert await content(w, iso) == BYTES
         assert objects(b.disks.pools[20]).keys() == {UUID(disk), UUID(iso)}

@@ -24,6 +24,7 @@ from velocity.contract.machines import Reason
 from velocity.hypervisor.fake import Answer
 from velocity.hypervisor.port import Fact, FactCause, HostId, MovePhase
 from velocity.machines.hosts.evacuated import Death
+from velocity.machines.move.crossing import Crossing
 from velocity.promotion import ERA
 from velocity.store.database import Database
 from velocity.store.evacuations import SqlLosses
@@ -180,6 +181,24 @@ async def test_nothing_is_committed_to_a_host_that_died_in_that_moment(tmp_path:
         await returns(w, c)
         await cleared(w)
         assert all_runs(uuid, b, c) == [("b", Fact.RUNNING)]
+
+
+@pytest.mark.holds("MANY-170")
+async def test_a_stopped_vm_whose_target_dies_before_the_commit_stays_and_starts(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("web", host=1, media=[{"mid": await w.medium(), "mode": "VIRTIO"}])
+        evacuation, settling = w.server.services.fleet.evacuation, w.server.services.host_moves.settling
+        settle = settling.settle
+
+        async def die(crossing: Crossing) -> bool:
+            b.fake.faults.lose(B)
+            await evacuation.confirm(B, "root")
+            return await settle(crossing)
+
+        settling.settle = lambda crossing: asyncio.ensure_future(die(crossing))  # type: ignore[method-assign]
+        assert (await moved(w, vmid))["state"] == "FAILED"
+        assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"
+        assert (await shown(w, vmid))["host"]["id"] == 1
 
 
 @pytest.mark.holds("MANY-170")

@@ -88,6 +88,29 @@ async def test_no_guest_is_handed_over_to_a_host_that_has_fallen_silent(
 
 
 @pytest.mark.holds("MANY-79")
+async def test_one_that_is_handed_over_although_its_move_was_undone_comes_back(tmp_path: Path, b: Other) -> None:
+    """Its source had not heard yet that the move was given up."""
+    async with together(tmp_path / "data", b) as w:
+        vmid = await running(w)
+        uuid, mobility = machine(w, vmid), w.hypervisor.mobility
+        hold = mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+        begun = await w.ok("PUT", "/v/vm/host", vmid=vmid, host=2)
+        await eventually(lambda: MovePhase.MEMORY in mobility.under_way.values())
+        b.fake.faults.lose(B)
+        await eventually(lambda: B in w.server.hosts.silent)
+        hold.set()
+        assert (await wait(w, begun))["state"] == "FAILED"
+        run = w.hypervisor.runs[uuid]
+        epoch = run.who.epoch
+        w.hypervisor.play(uuid, Fact.HANDED, FactCause.ASKED)
+        b.fake.faults.heal(B)
+        await cleared(w)
+        assert (run.fact, run.who.epoch > epoch) == (Fact.RUNNING, True)
+        await eventually(lambda: w.server.services.fleet.get(vmid).state.value == "RUNNING")
+        assert b.fake.runs == {}
+
+
+@pytest.mark.holds("MANY-79")
 @pytest.mark.parametrize(
     ("answer", "committed"),
     [(None, True), (None, False), (Answer.LATE, False)],

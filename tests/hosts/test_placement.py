@@ -48,6 +48,7 @@ LACKS = {
     "it is being drained, and takes no VMs": (host(2, duty=Duty.DRAINING), wanted()),
     "it is in maintenance, and takes no VMs": (host(2, duty=Duty.MAINTENANCE), wanted()),
     "it does not respond": (host(2, answers=False), wanted()),
+    "it was confirmed dead, and has not been taken back yet": (host(2, lost="was confirmed dead"), wanted()),
     "the pool of 'data' is not there": (host(2), wanted(pools={9: "'data'"})),
     "host NIC 7 is not there": (host(2, nics={5}), wanted(nics=[BRIDGE])),
     "it has not reported yet what it offers VMs": (host(2, facts=replace(FACTS, max_cpus=0)), wanted()),

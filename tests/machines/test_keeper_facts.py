@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.machines.keeping import Keeping
+from tests.machines.keeping import Keeping, keeping
 from velocity.contract.machines import State
-from velocity.hypervisor.port import (
-    Fact,
-    FactCause,
-    FactReport,
-)
+from velocity.hypervisor.fake import FakeHypervisor, FakeMachines
+from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation
 from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +37,9 @@ async def test_of_two_facts_the_one_with_the_higher_number_holds(k: Keeping) -> 
     await k.keeper.request_state(Cause.ASK_RUN)
     who = k.keeper.who
     k.keeper.apply_fact(FactReport(who, Fact.PAUSED, FactCause.ASKED, number=1000))
-    k.keeper.apply_fact(FactReport(who, Fact.RUNNING, FactCause.ASKED, number=999))
-    assert k.keeper.state is State.PAUSED
+    for number in (999, 1000):
+        k.keeper.apply_fact(FactReport(who, Fact.RUNNING, FactCause.ASKED, number=number))
+        assert k.keeper.state is State.PAUSED
 
 
 @pytest.mark.parametrize(
@@ -101,3 +100,36 @@ async def test_what_was_learnt_from_the_process_needs_no_note(k: Keeping) -> Non
     k.hypervisor.play(k.machine.uuid, Fact.PAUSED, FactCause.DISK_FULL, seen=False)
     await k.restart()
     assert k.keeper.progress.wanted is State.PAUSED
+
+
+class Slow(FakeMachines):
+    """News comes some turns of the loop after the answer to the call that has led to it."""
+
+    looks = 0
+    """How often a machine was asked what it does."""
+
+    async def facts(self, who: Incarnation, *, deadline: float) -> FactReport:
+        self.looks += 1
+        return await super().facts(who, deadline=deadline)
+
+    async def news(self, host: HostId) -> AsyncIterator[FactReport]:
+        async for one in super().news(host):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            yield one
+
+
+async def test_what_a_call_has_led_to_is_heard_and_not_asked() -> None:
+    hypervisor = FakeHypervisor(machines=Slow)
+    async with keeping(hypervisor) as k:
+        for cause, state in (
+            (Cause.ASK_RUN, State.RUNNING),
+            (Cause.ASK_PAUSE, State.PAUSED),
+            (Cause.ASK_RUN, State.RUNNING),
+            (Cause.ASK_RESET, State.RUNNING),
+            (Cause.ASK_KILL, State.STOPPED),
+        ):
+            assert await k.keeper.request_state(cause) is state
+        await k.settle()
+        assert isinstance(hypervisor.machines, Slow)
+        assert hypervisor.machines.looks == 0

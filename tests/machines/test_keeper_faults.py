@@ -15,6 +15,7 @@ from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.fake import Answer, FakeHypervisor, FakeMachines, FakeState, Faults
 from velocity.hypervisor.port import (
     Fact,
+    FactCause,
     HostId,
     HypervisorError,
     Incarnation,
@@ -120,6 +121,28 @@ async def test_one_that_hangs_is_shown_as_it_was_known_and_every_verb_works_when
     assert k.keeper.unreachable_since is None
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
         assert await k.keeper.request_state(cause) is state
+
+
+async def test_a_wish_that_cannot_be_written_down_is_refused_and_changes_nothing(k: Keeping) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
+    await k.tell(Fact.ENDED, FactCause.KILLED)
+    k.store.broken = True
+    with pytest.raises(Refused, match="the database does not answer"):
+        await k.keeper.request_state(Cause.ASK_STOP)
+    assert k.keeper.progress.wanted is State.RUNNING
+    k.store.broken = False
+    assert await k.keeper.request_state(Cause.ASK_STOP) is State.STOPPED
+    assert k.store.progress.wanted is State.STOPPED
+
+
+async def test_one_that_hangs_is_still_shown_so_when_its_host_is_back(k: Keeping) -> None:
+    await k.keeper.request_state(Cause.ASK_RUN)
+    k.hypervisor.faults.hang(k.machine.uuid)
+    k.observer.doubt("its connection was lost")
+    await eventually(lambda: not k.observer.lost)
+    assert (k.keeper.state, k.keeper.unreachable_since) == (State.RUNNING, 1000)
+    k.hypervisor.faults.wake(k.machine.uuid)
+    await eventually(lambda: k.keeper.unreachable_since is None)
 
 
 async def test_who_forces_it_is_not_told_to_force_it() -> None:
@@ -230,3 +253,34 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
     await eventually(lambda: k.store.progress.run is None)
     k.store.begin_run = begin  # type: ignore[method-assign]
     assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
+
+
+class Wire(FakeMachines):
+    """Starts are sent once they are `let`, and reach their host then."""
+
+    let = asyncio.Event()
+
+    async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
+        await self.let.wait()
+        return await super().start(who, spec, deadline=deadline)
+
+
+async def test_a_start_that_its_host_has_denied_before_it_came_does_not_run_and_says_so() -> None:
+    """What is said to have ended has freed its media."""
+    async with keeping(FakeHypervisor(machines=Wire)) as k:
+        machines = k.hypervisor.machines
+        assert isinstance(machines, Wire)
+        machines.let.set()
+        await k.keeper.request_state(Cause.ASK_RUN)
+        await k.keeper.request_state(Cause.ASK_KILL)
+        machines.let.clear()
+        starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
+        await eventually(lambda: k.keeper.state is State.STARTING)
+        k.observer.doubt("its connection was lost")
+        await eventually(lambda: k.keeper.state is State.STOPPED)
+        machines.let.set()
+        with pytest.raises(Refused, match="the connection to its host was interrupted before it was started: start it"):
+            await starting
+        await k.settle()
+        assert (k.keeper.state, k.reason(), k.hypervisor.runs) == (State.STOPPED, "start-failed", {})
+        assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -243,6 +244,35 @@ async def test_absence_follows_from_a_complete_listing_alone() -> None:
     observer = Observer(HOST, FakeHypervisor(machines=Partly).machines, lambda uuid: one, lambda: [one])
     await observer.open()
     assert one.heard == []
+    await observer.close()
+
+
+async def test_what_was_listed_before_a_doubt_is_not_taken_for_an_answer_to_it() -> None:
+    class Held(FakeMachines):
+        let = asyncio.Event()
+        listed = 0
+
+        async def adopt(self, host: HostId, *, deadline: float) -> Listing:
+            found = await super().adopt(host, deadline=deadline)
+            self.listed += 1
+            await self.let.wait()
+            return found
+
+    one, machines = Watched(HOST), FakeHypervisor(machines=Held).machines
+    assert isinstance(machines, Held)
+    told: list[tuple[type, int]] = []
+    machines.let.set()
+    observer = Observer(
+        HOST, machines, lambda uuid: one, lambda: [one], changed=lambda news: told.append((type(news), machines.listed))
+    )
+    await observer.open()
+    machines.let.clear()
+    observer.doubt("its connection was lost")
+    await eventually(lambda: machines.listed == 2)
+    observer.doubt("it was confirmed dead")
+    machines.let.set()
+    await eventually(lambda: not observer.lost)
+    assert told == [(HostLost, 1), (HostBack, 3)], "not by the list that was under way"
     await observer.close()
 
 

@@ -112,8 +112,9 @@ class Fleet(VmIndex):
             self.agents.switch_on_cpus,
         )  # fmt: skip
         self.hosts = WatchedHosts(
-            hosts, hypervisor.hosts, self._watch_host, self._on_first_contact, self.claims.given, self._changed, clock
-        )
+            hosts, hypervisor.hosts, evacuated, self._watch_host, self._on_first_contact, self.claims.given,
+            self._changed, clock,
+        )  # fmt: skip
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)

@@ -85,6 +85,12 @@ class Evacuated:
     def is_dead(self, host: HostId) -> bool:
         return host in self.dead
 
+    def how_lost(self, host: HostId) -> str:
+        """How it was lost, in words whose subject it is; empty: it was not, or has been taken back since."""
+        if host in self.dead:
+            return "was confirmed dead"
+        return "was blocklisted on Ceph" if host in self.blocklisted else ""
+
     def is_over(self, who: Incarnation) -> bool:
         """Whether the run was on a host that was confirmed dead, or blocklisted, after it had begun."""
         return who.epoch <= self._over.get((who.host, who.machine), -1)

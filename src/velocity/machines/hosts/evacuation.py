@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -67,11 +68,13 @@ class Evacuation:
     async def place(self, vm: Life) -> HostId:
         """The host on which to start it: of a lost one, another that has as much memory free.
 
-        Raises `Refused` if its host is lost and no other can have it, or if it runs elsewhere.
+        Raises `Refused` if its host is lost and no other can have it, or has not been taken back, or if it runs
+        elsewhere.
         """
         machine = vm.machine
         self._check_runs_nowhere_else(vm)
         if not self.evacuated.is_freed(vm.who):
+            self._check_taken_back(vm)
             return machine.host
         free: dict[HostId, int] = {}
         silent: list[HostId] = []
@@ -89,6 +92,15 @@ class Evacuation:
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
             words = f"{vm.called} is on {called}, which is {how}: {refused.message}"
             raise Refused(Problem.HYPERVISOR, words) from None
+
+    def _check_taken_back(self, vm: Life) -> None:
+        host, hosts = vm.machine.host, self._hosts.attached
+        if host in self.evacuated.blocklisted and host not in hosts.silent:
+            raise Refused(
+                Problem.HYPERVISOR,
+                f"{vm.called} is on {hosts.called(host)}, which {self.evacuated.how_lost(host)} and has not been taken "
+                f"back yet: `velocity node show {shlex.quote(hosts.name(host) or f'id:{host}')}` says why",
+            )
 
     def _check_runs_nowhere_else(self, vm: Life) -> None:
         """A run unknown to the database, which may be an older copy, may be of a VM that was moved since."""
@@ -110,8 +122,8 @@ class Evacuation:
 
         `free`: of those that were asked, the memory that is free there, in MiB. `silent` have not answered.
         """
-        spec, lost = machine.spec, self.evacuated.dead.keys() | self.evacuated.blocklisted.keys()
-        candidates = (one for one in self._hosts.candidates() if one.host not in lost and one.host not in silent)
+        spec = machine.spec
+        candidates = (one for one in self._hosts.candidates() if not one.lost and one.host not in silent)
         alive = [replace(one, free=free.get(one.host)) for one in candidates]
         pools = self._builder.reach.pools(spec)
         there = {mpid for one in alive for mpid in one.pools}

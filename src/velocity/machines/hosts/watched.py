@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from velocity.access.rules import Amount
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.port import HostId, Hosts, Incarnation, Stop, Unknown
-from velocity.machines.hosts.evacuated import HOST_LOST
+from velocity.machines.hosts.evacuated import HOST_LOST, Evacuated
 from velocity.machines.placement.rules import Candidate
 from velocity.machines.rules import CALL_DEADLINE, Machine, RunRecord
 from velocity.machines.run.keeper import Keeper
@@ -40,6 +40,7 @@ class WatchedHosts:
         self,
         attached: AttachedHosts,
         about: Hosts,
+        evacuated: Evacuated,
         make: Callable[[HostId], WatchedHost],
         heard: Callable[[WatchedHost], Awaitable[None]],
         given: Callable[[HostId], Amount],
@@ -48,6 +49,7 @@ class WatchedHosts:
     ) -> None:
         self.attached = attached
         self._about = about
+        self._evacuated = evacuated
         self._make = make
         self._heard = heard
         self._given = given
@@ -152,6 +154,7 @@ class WatchedHosts:
                 nics=one.nics,
                 pools=self.attached.pools_of(one.host),
                 labels=one.labels,
+                lost=self._evacuated.how_lost(one.host),
             )
             for one in self.attached.all()
             if one.host not in self.attached.leaving

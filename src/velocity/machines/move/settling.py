@@ -354,7 +354,6 @@ class Settling:
         move, host = crossing.move, crossing.other_host()
         if self._hosts.find(host) is not None:
             if move.phase is Phase.DONE:
-                await self._keep(move)
                 await self._clear_source(move)
             elif not await self._clear_target(crossing):
                 return False
@@ -363,10 +362,10 @@ class Settling:
         return True
 
     async def _clear_source(self, move: HostMove) -> None:
+        """Its run's end is acknowledged by the host's observer, as no VM is waiting for it."""
         machines = self._hypervisor.machines
         if move.live:
             await machines.stop(move.leaving, Stop.NOW, deadline=CALL_DEADLINE)
-            await machines.acknowledge(move.leaving, deadline=CALL_DEADLINE)
         if not move.inherited:  # it may have come back since
             await machines.forget(move.source, move.uuid, deadline=CALL_DEADLINE)
         for one in move.media:

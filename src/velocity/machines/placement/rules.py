@@ -20,6 +20,8 @@ NAMED = 10
 class Candidate:
     """A host at this moment. `given`: memory given to its VMs, running or not, in MiB.
 
+    `lost`: how it was lost, until that is over, whether it responds again or not; empty: it was not.
+
     `free`: memory that is free there, in MiB; None: nobody has asked. It counts for what starts at once.
     """
 
@@ -33,6 +35,7 @@ class Candidate:
     pools: Collection[int] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     free: int | None = None
+    lost: str = ""
 
     @property
     def left(self) -> int:
@@ -128,10 +131,8 @@ def lacks(one: Candidate, wanted: Wanted) -> str:
 def cannot(one: Candidate, wanted: Wanted) -> str:
     """Why a host cannot run it, regardless of memory given to other VMs; empty if it can."""
     spec, facts = wanted.spec, one.facts
-    if one.duty is not Duty.ACTIVE:
-        return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
-    if not one.answers:
-        return "it does not respond"
+    if why := _takes_none(one):
+        return why
     if lacking := [label for label in spec.host_labels if not _has(one, label)]:
         return f"it does not have the label {lacking[0]!r}"
     if missing := next((name for mpid, name in wanted.pools.items() if mpid not in one.pools), None):
@@ -152,6 +153,15 @@ def cannot(one: Candidate, wanted: Wanted) -> str:
     if wanted.kept and spec.hardware not in [profile.name for profile in facts.hardware]:
         return f"it does not know hardware {spec.hardware}"
     return ""
+
+
+def _takes_none(one: Candidate) -> str:
+    """Why no VM can come to it at all; empty if one can."""
+    if one.duty is not Duty.ACTIVE:
+        return f"it is {'in maintenance' if one.duty is Duty.MAINTENANCE else 'being drained'}, and takes no VMs"
+    if not one.answers:
+        return "it does not respond"
+    return f"it {one.lost}, and has not been taken back yet" if one.lost else ""
 
 
 def _knows(facts: HostFacts, machine_type: str) -> bool:

@@ -30,7 +30,7 @@ from velocity.machines.run.inbox import (
     run_and_answer,
     unawaited,
 )
-from velocity.machines.run.life import MOMENT, KeeperContext, Life
+from velocity.machines.run.life import INTERRUPTED, MOMENT, KeeperContext, Life
 from velocity.machines.run.states import DOES, STEADY, Cause, after
 from velocity.machines.settings import boot
 
@@ -186,8 +186,7 @@ class Keeper(Life):
             raise
 
     async def _start(self, cause: Cause) -> None:
-        hold = cause is Cause.ASK_PAUSE
-        self._overtaken = False
+        hold, self._overtaken = cause is Cause.ASK_PAUSE, False
         chosen, host = self.progress.boots, await self.context.place(self)
         spec = structs.replace(await self.context.prepare(replace(self.machine, host=host)), held=hold)
         spec = structs.replace(spec, **boot.told(self.machine.spec, chosen))
@@ -214,10 +213,12 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
+            denied = self.state is State.STOPPED  # its host was asked about this run meanwhile, and starts it no more
+            why = HypervisorError(INTERRUPTED) if denied else error
             self.progress = replace(self.progress, boots=chosen)  # nothing has started, so the choice stays
-            self._end(None if stopped else Reason(cause="start-failed", message=str(error), since=self._now()))
+            self._end(None if stopped else Reason(cause="start-failed", message=str(why), since=self._now()))
             self._check_not_overtaken()
-            raise
+            raise why from None
 
     async def _pause(self, cause: Cause) -> None:
         self._move(cause)

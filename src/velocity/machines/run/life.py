@@ -38,6 +38,7 @@ from velocity.machines.run.states import Cause, after
 log = logging.getLogger(__name__)
 
 FORCE = "to end it now, stop it with force"
+INTERRUPTED = "the connection to its host was interrupted before it was started: start it again"
 MOMENT = 2.0
 """Seconds that a response waits for the fact that says how its request ended."""
 BROKEN = frozenset({FactCause.GUEST_PANICKED, FactCause.DISK_FULL, FactCause.DISK_ERROR, FactCause.INTERNAL_ERROR})
