@@ -324,7 +324,7 @@ class Cloning:
             await self._creation.drop(medium)
         if not draft.fresh:
             await drop_variables(self._own_storage(draft.machine), draft.machine.uuid)
-            await self._fleet.data.remove(draft.machine.host, draft.machine.uuid)
+            await self._fleet.data.drop(draft.machine.host, draft.machine.uuid)
 
     def _give_back(self, draft: Draft) -> None:
         if not draft.owned:
