@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from velocity import plan
 from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
+from velocity.access.naming import sees_hosts
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
@@ -117,6 +118,7 @@ class Fleet(VmIndex):
         )
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
+        hosts.named = partial(sees_hosts, directory)
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(self.interfaces, partial(where.of_machine, hosts))
