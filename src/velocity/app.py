@@ -106,6 +106,7 @@ from velocity.store.idempotency import SqlIdempotency
 from velocity.store.leadership import FileLock
 from velocity.store.machines import SqlMachines
 from velocity.store.media import SqlMedia
+from velocity.store.purged import SqlPurged
 from velocity.store.tasks import SqlTasks
 from velocity.store.trash import SqlTrash
 from velocity.store.uploads import SqlUploads
@@ -271,7 +272,7 @@ def compose(
         """Remove the data outside the database of a VM that is removed permanently."""
         await asyncio.to_thread(taken.remove, machine.uuid)
         await fleet.variables.forget(machine.uuid)
-        await fleet.data.remove(machine.host, machine.uuid)
+        await fleet.data.remove(machine.uuid)
 
     purging = Purging(
         SqlTrash(database), directory, updates, quotas, storage.pools, trash, states, forget, steady,
@@ -295,7 +296,8 @@ def compose(
     builder = Builder(directory, library, writers, states, sources, driver.hosts, HostMemory(driver.hosts), reach)
     fleet = Fleet(
         machines, directory, changes, library, attachments, room, builder, driver, hosts,
-        Evacuated(SqlLosses(database)), SqlVariables(database), leads=certainty, most=bounds.group_vms,
+        Evacuated(SqlLosses(database)), SqlVariables(database), SqlPurged(database), leads=certainty,
+        most=bounds.group_vms,
     )  # fmt: skip
     provisioning = Provisioning(machines, directory, updates, fleet, checks, driver, deletion, forget)
     addresses = Addresses(fleet, fleet.addresses, fleet.agents, driver.hosts)

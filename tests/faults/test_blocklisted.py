@@ -29,8 +29,8 @@ from velocity.storage.fake.pools import FakeHost, FakeShared
 class Rados(FakeShared):
     """Whoever is taken off the blocklist is looked at."""
 
-    def unblock(self, addresses: Collection[str]) -> None:
-        super().unblock(addresses)
+    def take_off_blocklist(self, addresses: Collection[str]) -> None:
+        super().take_off_blocklist(addresses)
         self.let_in()
 
     let_in: Callable[[], None]

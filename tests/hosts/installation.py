@@ -60,7 +60,7 @@ class NoDisks:
     async def give_up(self, host: HostId, mpid: int) -> None:
         return None
 
-    async def unblocked(self, host: HostId) -> None:
+    async def off_blocklists(self, host: HostId) -> None:
         del self.blocklisted[host]
 
 

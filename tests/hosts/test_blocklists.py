@@ -284,9 +284,9 @@ class Held:
         await self._wait("blocklist")
         return await self._pools.blocklist(*what, **how)
 
-    async def unblock(self, *what: Any, **how: Any) -> None:
-        await self._wait("unblock")
-        await self._pools.unblock(*what, **how)
+    async def take_off_blocklist(self, *what: Any, **how: Any) -> None:
+        await self._wait("take_off_blocklist")
+        await self._pools.take_off_blocklist(*what, **how)
 
     async def _wait(self, kind: str) -> None:
         if kind == self.held:
@@ -325,7 +325,7 @@ async def test_a_host_that_is_lost_while_it_is_taken_off_frees_nothing_before_it
         await blocklist_b(w)
         assert [(await shown(w, vmid))["state"] for vmid in (free, other)] == ["STOPPED", "RUNNING"]
         pools = held(w)
-        pools.held = "unblock"
+        pools.held = "take_off_blocklist"
         await returned(w, two.b)
         await asyncio.wait_for(pools.asked.wait(), PATIENCE)
         await lost(w, two.b)

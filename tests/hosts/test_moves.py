@@ -237,11 +237,11 @@ async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_p
         for method, path, body, code in BUSY.values():
             answer = await w.call(method, path, vmid=vmid, **body)
             assert (answer.status, answer.code) == (409, code), answer
-            assert "is being moved to host 'b': wait until that has ended, cancel it" in answer["message"]
+            assert "is being moved to another host: wait until that has ended, cancel it" in answer["message"]
         for path, body in (("/m/media/move", {"mpid": 20}), ("/m/media/convert", {"format": "qcow2"})):
             answer = await w.call("PUT", path, mid=mid, **body)
             assert (answer.status, answer["message"].startswith("VM 'web' ")) == (409, True)
-        assert "VM 'web' is being moved to host 'b': wait" in answer["message"]
+        assert "VM 'web' is being moved to another host: wait" in answer["message"]
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING", "it does"
 
         answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
@@ -396,3 +396,44 @@ async def test_a_vm_that_has_moved_runs_since_it_was_started(tmp_path: Path, b: 
         shown = await w.ok("POST", "/v/vm", vmid=vmid)
         assert (shown["running_since"], shown["memory_taken_mib"]) == (since, 96)
         assert (await w.ok("POST", "/v/vm/usage"))["running_since"] == [since]
+
+
+@pytest.mark.holds("MANY-63")
+async def test_no_refusal_names_a_host_to_those_who_may_not_see_hosts(tmp_path: Path) -> None:
+    """They read its id instead, which is all that they can do something with. Who may see hosts reads the name."""
+    b = Other(2, "secret-name", (20, "fast"))
+    async with together(tmp_path / "data", b) as w:
+        mid, there = await w.medium(), await w.medium("there", mpid=20)
+        own = await w.vm("own", host=1, media=[{"mid": mid, "mode": "VIRTIO"}])
+        other, big = await w.vm("other", host=2), await w.vm("big", host=1, memory_mib=1024)
+        rights = ("vm.alter", "vm.state", "vm.create", "media.create", "media.remove", "media.list")
+        key = await w.user("bob", *((0, right) for right in rights))
+
+        async def told(method: str, path: str, **body: Any) -> str:
+            """What bob is told, which has no name in it."""
+            answers = [await w.call(method, path, who, **body) for who in (key, w.key)]
+            assert all(answer.status >= 400 for answer in answers), answers
+            assert "secret-name" not in str(answers[0].body), answers[0]
+            return str(answers[1]["message"])
+
+        disk = {"mid": there, "mode": "VIRTIO"}
+        assert "on host 'secret-name'" in await told("PATCH", "/v/vm", vmid=own, media=[disk])
+        assert "secret-name" in await told("PUT", "/v/vm/host", vmid=other, host=2)
+        assert "secret-name" in await told("PUT", "/v/vm/host", vmid=own, host=2, mpid=99)
+        await w.ok("PUT", "/v/vm/state", vmid=own, state="RUNNING")
+        hold = w.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
+        await w.ok("PUT", "/v/vm/host", vmid=own, host=2)
+        await eventually(lambda: MovePhase.MEMORY in w.hypervisor.mobility.under_way.values())
+        assert "is being moved to another host" in await told("PATCH", "/v/vm", vmid=own, cpus=2)
+        assert "is being moved to another host" in await told("PUT", "/m/media/convert", mid=mid, format="qcow2")
+        hold.set()
+        await eventually(lambda: w.server.services.fleet.get(own).passage.moving is None, "the end of the move")
+        await w.server.hosts.attach(b.attached(duty=Duty.MAINTENANCE))
+        assert "secret-name" in await told("PUT", "/v/vm/state", vmid=other, state="RUNNING")
+        assert "secret-name" in await told("PUT", "/v/vm/host", vmid=big, host=2)
+        b.fake.faults.lose(b.host)
+        await eventually(lambda: b.host in w.server.hosts.silent)
+        await w.server.hosts.attach(b.attached(duty=Duty.ACTIVE))
+        words = await told("PUT", "/v/vm/state", vmid=other, state="RUNNING")
+        assert "host 'secret-name' has not responded" in words and "confirm-dead secret-name" in words
+        assert "secret-name" in await told("PUT", "/v/vm/host", vmid=big, host=2)

@@ -191,3 +191,11 @@ async def test_an_answer_that_is_not_understood_is_none(tmp_path: Path) -> None:
         await remote.node(connection).hello(API, deadline=DEADLINE)
     await connection.close()
     await served.close()
+
+
+@pytest.mark.holds("MANY-160")
+def test_every_call_keeps_its_name_on_the_wire() -> None:
+    """A node and a server of two versions know each call by one name. `calls.txt` grows with each new call."""
+    tables = {**wire.MACHINES, **wire.STORAGE, **wire.NODE}
+    now = {call.path.rpartition("/")[2] for calls in tables.values() for call in calls.values()}
+    assert now == set((Path(__file__).parent / "calls.txt").read_text().split())

@@ -217,7 +217,7 @@ async def test_a_blocklist_tells_who_has_an_image_open_all_the_same(
         os.close(descriptor)
     await storage.pools.give_up(2, deadline=DEADLINE)
     assert daemons(pool.path / "a") == []
-    await storage.pools.unblock(2, ("192.0.2.99",), deadline=DEADLINE)
+    await storage.pools.take_off_blocklist(2, ("192.0.2.99",), deadline=DEADLINE)
     assert "192.0.2.99" not in pool.rados.ceph("osd", "blocklist", "ls")
 
 

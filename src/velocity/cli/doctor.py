@@ -19,7 +19,18 @@ from velocity.client import ClientError
 from velocity.config import ConfigError, PoolSetting, Settings, load
 from velocity.contract.hosts import HostInfo, UnaskedWriter
 from velocity.contract.nodes import NodeInfo
-from velocity.hypervisor.qemu import confine, disk_io, facts, firmware, nat_host, nic_filters, probe, scopes, vhost
+from velocity.hypervisor.qemu import (
+    confine,
+    disk_io,
+    facts,
+    firmware,
+    nat_host,
+    nic_filters,
+    probe,
+    scopes,
+    uid_ranges,
+    vhost,
+)
 from velocity.hypervisor.qemu.options import Options, options, out_of_reach
 from velocity.hypervisor.qemu.runs import Runs
 from velocity.network import fence, taps
@@ -200,6 +211,8 @@ def _nat(chosen: Options) -> Iterator[Finding]:
     else:
         text = "the packet filter is not active: `velocity serve` sets it, and needs nftables"
     yield Finding("nat", "ok" if text.startswith("NAT guests cannot") else "limited", text)
+    for words in uid_ranges.overlaps(chosen.uids, chosen.instance) if chosen.uids is not None else ():
+        yield Finding("uid_base", "limited", words)
     nat = nat_host.find(chosen, choose=False)
     if nat.first:
         yield Finding("nat bridge", "ok", "NAT guests get addresses on a bridge, whose network the first start chooses")

@@ -71,6 +71,6 @@ class AttachedDisks:
     async def give_up(self, host: HostId, mpid: int) -> None:
         await self._hosts.by_id[host].storage.pools.give_up(mpid, deadline=GIVE_UP)
 
-    async def unblocked(self, host: HostId) -> None:
-        await self._fleet.evacuation.evacuated.unblocked(host)
+    async def off_blocklists(self, host: HostId) -> None:
+        await self._fleet.evacuation.evacuated.off_blocklists(host)
         self._fleet.availability.hurry()

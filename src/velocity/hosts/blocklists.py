@@ -33,7 +33,7 @@ KEPT = 4
 
 
 class Blocklists:
-    """Blocklists and unblocks hosts in the pools that support it. Each pool is asked through a host that reaches it."""
+    """Puts hosts on the blocklists of pools, and takes them off. A pool is asked through a host that reaches it."""
 
     def __init__(
         self,
@@ -174,8 +174,8 @@ class Blocklists:
         try:
             for mpid, addresses in self._disks.blocklisted[member.host].addresses.items():
                 await self._disks.give_up(member.host, mpid)
-                await self._disks.pools.unblock(mpid, addresses, deadline=DEADLINE)
-            await self._disks.unblocked(member.host)
+                await self._disks.pools.take_off_blocklist(mpid, addresses, deadline=DEADLINE)
+            await self._disks.off_blocklists(member.host)
         except Refused as refused:
             log.warning("%s cannot be taken off the blocklist yet: %s", member.name, refused.message)
             self.lifting.note(member.host, refused.message)

@@ -74,7 +74,7 @@ class KeptDisks(Protocol):
     async def give_up(self, host: HostId, mpid: int) -> None:
         """See `velocity.storage.port.Pools.give_up`, on that host."""
 
-    async def unblocked(self, host: HostId) -> None:
+    async def off_blocklists(self, host: HostId) -> None:
         """It is off all blocklists. Raises `Refused`, and then it still counts as blocklisted."""
 
 

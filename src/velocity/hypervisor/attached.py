@@ -84,6 +84,8 @@ class AttachedHosts:
         """Hosts that are being removed, with the pools that go with each: nothing new comes to them."""
         self.absent: dict[HostId, str] = {}
         """The names of hosts that have joined and cannot be attached, because there is no connection to them."""
+        self.named: Callable[[], bool] = lambda: True
+        """Whether hosts are named to the present request's caller."""
         self.is_over: Callable[[Incarnation], bool] = lambda who: False
         """Whether a run is over because its host is confirmed dead."""
         self.is_dead: Callable[[HostId], bool] = lambda host: False
@@ -155,8 +157,8 @@ class AttachedHosts:
         }
 
     def called(self, host: int) -> str:
-        """Its name and id, for people."""
-        name = self.name(host)
+        """Its name for people, or its id for those to whom hosts are not named."""
+        name = self.name(host) if self.named() else ""
         return f"host {name!r}" if name else f"host {host}"
 
     def name(self, host: int) -> str:
@@ -170,7 +172,7 @@ class AttachedHosts:
             return ""
         if self.is_dead(host):
             return "as it is confirmed dead, its VMs go to other hosts when they are started"
-        word = shlex.quote(self.name(host) or f"id:{host}")
+        word = shlex.quote((self.name(host) if self.named() else "") or f"id:{host}")
         return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {word}`"
 
     def called_silent(self, *hosts: HostId) -> str:

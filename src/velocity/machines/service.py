@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from velocity import plan
 from velocity.access.bounds import BOUNDS
 from velocity.access.directory import Directory
+from velocity.access.naming import sees_hosts
 from velocity.access.rules import NOTHING
 from velocity.changes import Changes
 from velocity.contract.encoded import Encoded
@@ -38,7 +39,7 @@ from velocity.machines.hosts.availability import Availability
 from velocity.machines.hosts.evacuated import Evacuated
 from velocity.machines.hosts.evacuation import Evacuation
 from velocity.machines.hosts.kept_variables import KeptVariables, VariablesStore
-from velocity.machines.hosts.orphans import MachineData, remove_orphans
+from velocity.machines.hosts.orphans import MachineData, PurgedStore, remove_orphans
 from velocity.machines.hosts.watched import WatchedHost, WatchedHosts
 from velocity.machines.index import VmIndex
 from velocity.machines.port import MachineStore, Noted
@@ -82,6 +83,7 @@ class Fleet(VmIndex):
         hosts: AttachedHosts,
         evacuated: Evacuated,
         variables: VariablesStore,
+        purged: PurgedStore,
         *,
         leads: Leads,
         most: int = BOUNDS.group_vms,
@@ -101,7 +103,7 @@ class Fleet(VmIndex):
         self.unasked: set[int] = set()
         """The ids of VMs with a writable medium that an older version attached without checking the permission."""
         self.addresses = AddressBook()
-        self.data = MachineData(hypervisor)
+        self.data = MachineData(hypervisor, purged)
         self.agents = Agents(hypervisor.guests, hypervisor.hosts)
         self.freezing = Freezing(self.agents, lambda did, named, gid=0, by=None: self.noted(did, named, gid, by), clock)
         self.mirrors = MirroredDisks(store, hypervisor.mirrors, library)
@@ -117,6 +119,7 @@ class Fleet(VmIndex):
         )  # fmt: skip
         self.availability = Availability(leads, self._note_start)
         hosts.is_over, hosts.is_dead = evacuated.is_gone, evacuated.is_dead
+        hosts.named = partial(sees_hosts, directory)
         self.variables = KeptVariables(variables, self.hosts, builder.reach, clock)
         self.evacuation = Evacuation(evacuated, self.hosts, builder, self.claims, self.variables.told, clock)
         self._summaries = Summaries(self.interfaces, partial(where.of_machine, hosts))
@@ -127,7 +130,7 @@ class Fleet(VmIndex):
         self.unreadable: Sequence[Unreadable] = ()
         self.known: set[str] = set()
         """At the start: the uuids of all VMs, including those in the trash and those that cannot be loaded."""
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self.noted: Noted = lambda did, named, gid=0, by=None: None
         """Records in the history what the server does unasked."""
 
@@ -213,6 +216,7 @@ class Fleet(VmIndex):
         database is an older copy, which may lack VMs.
         """
         await self._readmit(watched.host)
+        await self.data.remove_left(watched.host)
         discarded = self._store.discarded()
         self.claims.last_place = max([self.claims.last_place, *discarded.values()])
         self.known = {*map(str, self._by_uuid), *discarded, *(one.uuid for one in self.unreadable)}
@@ -248,7 +252,7 @@ class Fleet(VmIndex):
             if self._background:
                 await asyncio.wait(self._background)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -267,8 +271,8 @@ class Fleet(VmIndex):
     async def _on_host_back(self, news: HostBack, ended: list[Keeper]) -> None:
         await self._readmit(news.host)
         self.host_is_back()
-        self._in_background(self.data.remove_left(news.host))
         if self.hosts.of(news.host).welcomed:
+            self._in_background(self.data.remove_left(news.host))
             await autostart(ended, self._leads)
         else:
             await self.hosts.welcome(news.host)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from velocity.access.directory import Directory
-from velocity.access.naming import visible_name
+from velocity.access.naming import is_for_everybody, visible_name
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
 from velocity.contract.permissions import Permission
@@ -72,7 +72,9 @@ class Library:
         return medium.gid in directory.line(gid) or directory.holds(caller.uid, Permission.MEDIA_LIST, medium.gid)
 
     def visible_name(self, medium: Medium) -> str:
-        """Its name for the caller, for messages."""
+        """Its name for the caller, for messages; for everybody its id, which the settings of a VM show."""
+        if is_for_everybody():
+            return f"medium {medium.mid}"
         return visible_name(self._directory, "medium", medium.name, medium.gid)
 
     # Changing

@@ -35,9 +35,19 @@ NAT_BRIDGES = "vnat"
 """The prefix of the names of NAT bridges, of all servers on the host."""
 
 
+_TABLE = "velocity_"
+
+
 def table(uids: range) -> str:
     """One table per range of uids, so that two servers on one host do not touch each other's."""
-    return f"velocity_{uids.start}"
+    return f"{_TABLE}{uids.start}"
+
+
+def others(uids: range) -> list[int]:
+    """The first uids of the other ranges on this host that have such a table, in order. A table outlives its server."""
+    names = [str(one["table"]["name"]) for one in nft.read("tables") if "table" in one]
+    starts = {int(name.removeprefix(_TABLE)) for name in names if name.removeprefix(_TABLE).isdecimal()}
+    return sorted(starts - {uids.start})
 
 
 def script(uids: range, resolvers: Sequence[str]) -> str:

@@ -87,7 +87,7 @@ class Node:
     def _methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         tables = {**wire.MACHINES, **wire.STORAGE, **({} if self._own is None else wire.NODE)}
         return {
-            f"{part}.{name}": self._method(part, name, call)
+            call.path.rpartition("/")[2]: self._method(part, name, call)
             for part, calls in tables.items()
             for name, call in calls.items()
         }

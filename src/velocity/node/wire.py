@@ -78,6 +78,9 @@ class Call:
 HELD = (machines.ByteStream, storage.Incoming, storage.Outgoing)
 
 
+SENT_AS = {"pools.take_off_blocklist": "pools.unblock"}
+"""Calls that have another name in the code than on the wire, where they keep the name that the version before knows."""
+
 LOCAL = "close"
 """A call of some parts that is not sent: a controller that disconnects ends none of the node's work."""
 
@@ -89,7 +92,11 @@ def calls(part: str, protocol: type) -> dict[str, Call]:
         for name, one in vars(protocol).items()
         if inspect.isfunction(one) and name[0] != "_" and name != LOCAL
     }
-    return {name: _call(f"/{SERVICE}/{part}.{name}", one) for name, one in declared.items()}
+    return {name: _call(f"/{SERVICE}/{_sent_as(part, name)}", one) for name, one in declared.items()}
+
+
+def _sent_as(part: str, name: str) -> str:
+    return SENT_AS.get(f"{part}.{name}", f"{part}.{name}")
 
 
 def _call(path: str, declared: Any) -> Call:

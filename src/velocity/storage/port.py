@@ -144,7 +144,7 @@ class Pools(Protocol):
         none has. Raises `Refused` if that is not certain, and `Unknown`.
         """
 
-    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+    async def take_off_blocklist(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
         """Accept these clients again. Raises `Refused`, `Unknown`: they may still be blocklisted."""
 
     async def give_up(self, pool: int, *, deadline: float) -> None:

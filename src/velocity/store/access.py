@@ -12,6 +12,7 @@ from velocity.access.throttle import OWN, network
 from velocity.contract.permissions import Permission
 from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
+from velocity.store.purged import note_purged
 from velocity.store.subtree import is_below
 from velocity.store.tables import assignments, authkeys, good_addresses, grants, groups, machines, media, quotas, users
 
@@ -84,6 +85,8 @@ class SqlAccess:
             if discarded is not None:
                 owned = (groups, grants, quotas, assignments, media, machines)
                 discard(connection, discarded, {table.name: is_below(table.c.gid, top) for table in owned})
+            else:
+                note_purged(connection, is_below(machines.c.gid, top))
             connection.execute(update(users).where(is_below(users.c.home, top)).values(home=parent_gid))
             for table in (machines, media, groups):
                 connection.execute(delete(table).where(is_below(table.c.gid, top)))

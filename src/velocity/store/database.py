@@ -29,7 +29,7 @@ from velocity.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-HEAD = "0038"
+HEAD = "0039"
 """The newest revision in migrations/versions."""
 LOOK = 1.0
 """Seconds between two checks of the leadership: short enough to take a lost lock again before another server starts."""

@@ -52,7 +52,7 @@ class SqlLosses:
         told = msgspec.json.encode(blocklisting).decode()
         await self._database.aside(lambda connection: _set(connection, host, told))
 
-    async def unblocked(self, host: HostId) -> None:
+    async def off_blocklists(self, host: HostId) -> None:
         await self._database.aside(lambda connection: _set(connection, host, None))
 
     async def returned(self, host: HostId) -> None:

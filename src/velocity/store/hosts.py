@@ -26,6 +26,7 @@ from velocity.store.tables import (
     machines,
     media,
     node_tokens,
+    purged_machines,
     tasks,
 )
 from velocity.tasks.rules import DRAIN
@@ -174,6 +175,7 @@ class SqlMembers:
             if holds == (0, 0):
                 connection.execute(delete(node_tokens).where(node_tokens.c.host_id == host))
                 connection.execute(delete(evacuations).where(evacuations.c.host_id == host))
+                connection.execute(delete(purged_machines).where(purged_machines.c.host_id == host))
                 connection.execute(delete(hosts).where(hosts.c.host_id == host))
             return holds
 

@@ -23,6 +23,7 @@ from velocity.store.database import Database
 from velocity.store.discard import discard, discarded_rows
 from velocity.store.media import row_of
 from velocity.store.prepared import Prepared
+from velocity.store.purged import note_purged
 from velocity.store.tables import hosts, machines
 from velocity.store.tables import media as media_table
 
@@ -132,6 +133,8 @@ class SqlMachines:
         def work(connection: Connection) -> None:
             if discarded is not None:
                 discard(connection, discarded, what if media else {"machines": what["machines"]})
+            else:
+                note_purged(connection, what["machines"])
             connection.execute(delete(machines).where(what["machines"]))
             if media:
                 connection.execute(delete(media_table).where(what["media"]))

@@ -73,6 +73,14 @@ evacuations = Table(
 )
 """For each machine on a host that was confirmed dead or blocklisted: the last run there that has ended by that."""
 
+purged_machines = Table(
+    "purged_machines",
+    metadata,
+    Column("host_id", Id, primary_key=True, autoincrement=False),
+    Column("machine", Text, primary_key=True),
+)
+"""Machines that were removed permanently, until what this host stores of them is removed there."""
+
 node_tokens = Table(
     "node_tokens",
     metadata,

@@ -8,12 +8,14 @@ from sqlalchemy import Connection, delete, insert, select
 
 from velocity.access.rules import Discarded, Group, Limits
 from velocity.contract.machines import State
+from velocity.hypervisor.attached import FIRST_HOST
 from velocity.hypervisor.port import HostId
 from velocity.media.rules import Assignment
 from velocity.store.database import Database
 from velocity.store.discard import Rows, decoded
 from velocity.store.machines import machine_of
 from velocity.store.media import medium_of
+from velocity.store.purged import note_gone
 from velocity.store.tables import metadata, trash, users
 from velocity.trash.port import Contents, Item
 
@@ -77,8 +79,16 @@ class SqlTrash:
         await self._database.write(work)
 
     async def purge(self, trid: int) -> bool:
-        statement = delete(trash).where(trash.c.trid == trid)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
+        def work(connection: Connection) -> bool:
+            text = connection.execute(delete(trash).where(trash.c.trid == trid).returning(trash.c.rows)).scalar()
+            if text is None:
+                return False
+            note_gone(
+                connection, [(row.get("host_id", FIRST_HOST), row["uuid"]) for row in decoded(text).get("machines", ())]
+            )
+            return True
+
+        return await self._database.write(work)
 
 
 def _contents(rows: Rows) -> Contents:

@@ -14,7 +14,7 @@ from velocity.machines.move.targets import Target
 @handles(host_moves.TARGETS)
 async def list_targets(call: Call[host_moves.ListTargets]) -> host_moves.MoveTargets:
     services = call.services
-    found = await services.host_moves.targets.all(call.caller, services.fleet.get(call.request.vmid))
+    found = await services.host_moves.targets.all(services.fleet.get(call.request.vmid))
     return host_moves.MoveTargets(hosts=[_shown(one) for one in found])
 
 

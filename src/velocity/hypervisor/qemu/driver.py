@@ -9,7 +9,18 @@ import shutil
 
 from velocity import sandbox
 from velocity.hypervisor.port import HostFacts, HypervisorError
-from velocity.hypervisor.qemu import cpu_models, disk_io, facts, firmware, first_boot, hardware, nat_host, probe, spool
+from velocity.hypervisor.qemu import (
+    cpu_models,
+    disk_io,
+    facts,
+    firmware,
+    first_boot,
+    hardware,
+    nat_host,
+    probe,
+    spool,
+    uid_ranges,
+)
 from velocity.hypervisor.qemu.adoption import Adoption
 from velocity.hypervisor.qemu.consoles import QemuConsoles, QemuScreens
 from velocity.hypervisor.qemu.directories import HostDirectories
@@ -119,15 +130,21 @@ class QemuHypervisor:
         if taps.can_connect() is None:
             taps.remove_orphans()
         if chosen.uids is not None:
-            try:
-                fence.raise_fence(chosen.uids)
-            except nft.CannotFilter as error:
-                log.warning("NAT guests can reach this host's loopback addresses: %s", error)
+            _raise_fence(chosen.uids, chosen.instance)
             if (why := sandbox.missing()) is not None:
                 log.warning("guests' processes see this host's files: %s", why)
                 if (closed := out_of_reach(chosen)) is not None:
                     log.error("%s", closed)
         return image
+
+
+def _raise_fence(uids: range, instance: str) -> None:
+    try:
+        fence.raise_fence(uids)
+    except nft.CannotFilter as error:
+        log.warning("NAT guests can reach this host's loopback addresses: %s", error)
+    for words in uid_ranges.overlaps(uids, instance):
+        log.warning("%s", words)
 
 
 def _no_nat(mac: str) -> tuple[str, ...]:

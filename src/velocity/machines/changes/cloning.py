@@ -15,7 +15,8 @@ from msgspec import UNSET, UnsetType, structs
 from velocity import plan
 from velocity.access.directory import Directory
 from velocity.access.lasting import Check, WhileAllowed, still_holds
-from velocity.access.rules import NOTHING, holds_somewhere
+from velocity.access.naming import sees_hosts
+from velocity.access.rules import NOTHING
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.cloning import CloneVm
@@ -164,7 +165,7 @@ class Cloning:
         media |= {copy.medium.mpid: f"medium {copy.medium.name!r}" for copy in copies}
         beside = self._fleet.claims.neighbours(request.gid, spec)
         stays = None if beside.apart or beside.together else keeper.machine.host
-        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        told = sees_hosts(self._directory)
         host = None if request.host is UNSET else request.host
         wanted = Wanted(spec, media, host, stays=stays, kept=True, beside=beside, told=told)
         return place(self._fleet.hosts.candidates(), wanted)
@@ -324,7 +325,7 @@ class Cloning:
             await self._creation.drop(medium)
         if not draft.fresh:
             await drop_variables(self._own_storage(draft.machine), draft.machine.uuid)
-            await self._fleet.data.remove(draft.machine.host, draft.machine.uuid)
+            await self._fleet.data.drop(draft.machine.host, draft.machine.uuid)
 
     def _give_back(self, draft: Draft) -> None:
         if not draft.owned:

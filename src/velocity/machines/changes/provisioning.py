@@ -15,9 +15,9 @@ from msgspec import UNSET, UnsetType
 
 from velocity import plan
 from velocity.access.directory import Directory
-from velocity.access.naming import visible_name
+from velocity.access.naming import sees_hosts, visible_name
 from velocity.access.port import PendingDeletion
-from velocity.access.rules import NOTHING, Discarded, holds_somewhere
+from velocity.access.rules import NOTHING, Discarded
 from velocity.access.sessions import Caller
 from velocity.access.updates import DirectoryWriter
 from velocity.contract.cloud_init import CloudInit
@@ -107,7 +107,7 @@ class Provisioning:
         pools = self._fleet.builder.reach.pools(spec, seen_by=(caller, request.gid))
         host = None if request.host is UNSET else request.host
         beside = self._fleet.claims.neighbours(request.gid, spec)
-        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        told = sees_hosts(self._directory)
         return place(self._fleet.hosts.candidates(), Wanted(spec, pools, host, beside=beside, told=told))
 
     async def alter(self, caller: Caller, request: AlterVm) -> tuple[Keeper, list[str]]:
@@ -258,7 +258,7 @@ class Provisioning:
         if host is None or reach.stays(machine.host):
             reach.check_there(machine, host, self._fleet.builder.vm_called(machine))
             return machine
-        told = holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
+        told = sees_hosts(self._directory)
         wanted = Wanted(machine.spec, reach.pools(machine.spec), host, kept=True, told=told)
         return replace(machine, host=place(hosts.candidates(), wanted).host)
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
+from velocity.access.naming import for_everybody
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.machines.run.keeper import Keeper
@@ -47,10 +48,9 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
 
     async def start(keeper: Keeper) -> None:
         async with slots:
-            if keeper.progress.restarts:
-                return await keeper.start_again()
             try:
-                await keeper.request_state(Cause.ASK_RUN)
+                with for_everybody():
+                    await (keeper.start_again() if keeper.progress.restarts else keeper.request_state(Cause.ASK_RUN))
             except Refused as refusal:
                 log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
                 could_not_start(keeper, refusal.message)

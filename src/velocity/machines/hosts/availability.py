@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 
+from velocity.access.naming import for_everybody
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
@@ -130,7 +131,8 @@ class Availability:
 
     async def _start(self, keeper: Keeper) -> None:
         try:
-            state = await keeper.request_state(Cause.ASK_RUN)
+            with for_everybody():
+                state = await keeper.request_state(Cause.ASK_RUN)
         except Refused as refused:
             log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
             _tell(keeper, refused.message)

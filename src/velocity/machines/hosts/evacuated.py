@@ -60,7 +60,7 @@ class LossStore(Protocol):
     ) -> Mapping[UUID, int]:
         """The runs of these machines on the host have ended: see `confirm`."""
 
-    async def unblocked(self, host: HostId) -> None:
+    async def off_blocklists(self, host: HostId) -> None:
         """Its clients are not blocklisted any more. Runs that have ended because of that stay ended."""
 
 
@@ -124,9 +124,9 @@ class Evacuated:
         runs = await self._store.confirm_some(host, machines, at, reason)
         self._over |= {(host, machine): epoch for machine, epoch in runs.items()}
 
-    async def unblocked(self, host: HostId) -> None:
+    async def off_blocklists(self, host: HostId) -> None:
         """Raises `Refused`; then it still counts as blocklisted."""
-        await self._store.unblocked(host)
+        await self._store.off_blocklists(host)
         self.blocklisted.pop(host, None)
 
     def removed(self, host: HostId) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextvars import Context
+from typing import Protocol
 from uuid import UUID
 
+from velocity.contract.problems import Refused
 from velocity.hypervisor.port import HostId, Hypervisor, HypervisorError
 from velocity.machines.rules import CALL_DEADLINE
 from velocity.machines.run.observer import Observer
@@ -19,16 +21,32 @@ AGAIN, SELDOM = 5.0, 300.0
 """Seconds until a removal is repeated: the first pause, and the longest, as each is twice as long as the one before."""
 
 
+class PurgedStore(Protocol):
+    """Where data of removed machines may still be stored. Each call is one transaction, durable when it returns.
+
+    A host is noted by the transaction that removes a VM permanently, and forgotten when it has left the installation.
+    """
+
+    async def add(self, host: HostId, machine: UUID) -> None:
+        """The host may store something of this machine, which belongs to no VM."""
+
+    async def hosts(self, machine: UUID) -> Sequence[HostId]: ...
+
+    async def machines(self, host: HostId) -> Sequence[UUID]: ...
+
+    async def removed(self, host: HostId, machine: UUID) -> None:
+        """The host stores nothing of it any more."""
+
+
 class MachineData:
     """What hosts store for machines that were removed permanently: their firmware variables and logs.
 
-    What could not be removed is kept in memory alone. A later server finds it as an orphan, but not on another host
-    that has no VMs any more: see `Fleet._on_first_contact`.
+    What could not be removed is tried again: after a while, when the host responds again, and by a later server.
     """
 
-    def __init__(self, hypervisor: Hypervisor) -> None:
+    def __init__(self, hypervisor: Hypervisor, store: PurgedStore) -> None:
         self._hypervisor = hypervisor
-        self._left: dict[HostId, list[UUID]] = {}
+        self._store = store
         self._repeating: dict[HostId, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -37,28 +55,52 @@ class MachineData:
         if self._repeating:
             await asyncio.wait(self._repeating.values())
 
-    async def remove(self, host: HostId, uuid: UUID) -> None:
-        """Remove it, now, or repeatedly until the host does so."""
+    async def drop(self, host: HostId, uuid: UUID) -> None:
+        """Remove what the host stores for a machine that has become no VM."""
         try:
-            await self._hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
-        except HypervisorError as error:
-            log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
-            self._left.setdefault(host, []).append(uuid)
-            if host not in self._repeating:
+            await self._store.add(host, uuid)
+        except Refused as refused:
+            log.warning(
+                "machine %s: what host %d stores of it is found at the next start: %s", uuid, host, refused.message
+            )
+            return
+        await self.remove(uuid)
+
+    async def remove(self, uuid: UUID) -> None:
+        """Remove what all hosts store for it, now, or repeatedly until they do so."""
+        try:
+            places = await self._store.hosts(uuid)
+        except Refused as refused:
+            log.warning("machine %s: its data are removed by the next start: %s", uuid, refused.message)
+            return
+        for host in places:
+            if not await self._remove(host, uuid) and host not in self._repeating:
                 self._repeating[host] = asyncio.create_task(self._repeat(host), context=Context())
 
-    async def remove_left(self, host: HostId) -> None:
-        """The host responds again."""
-        for uuid in self._left.pop(host, ()):
-            await self.remove(host, uuid)
+    async def remove_left(self, host: HostId) -> bool:
+        """The host responds. Returns whether nothing is left there."""
+        try:
+            return all([await self._remove(host, uuid) for uuid in await self._store.machines(host)])
+        except Refused as refused:
+            log.warning("data of removed machines stay on host %d for now: %s", host, refused.message)
+            return False
+
+    async def _remove(self, host: HostId, uuid: UUID) -> bool:
+        try:
+            await self._hypervisor.machines.forget(host, uuid, deadline=CALL_DEADLINE)
+            await self._store.removed(host, uuid)
+        except (HypervisorError, Refused) as error:
+            log.warning("machine %s: its data could not be removed yet, will retry: %s", uuid, error)
+            return False
+        return True
 
     async def _repeat(self, host: HostId) -> None:
         pause = AGAIN
         try:
-            while host in self._left:
-                await asyncio.sleep(pause)
-                await self.remove_left(host)
+            await asyncio.sleep(pause)
+            while not await self.remove_left(host):
                 pause = min(2 * pause, SELDOM)
+                await asyncio.sleep(pause)
         finally:
             del self._repeating[host]
 

@@ -91,10 +91,9 @@ class HostMoves:
         await self.targets.check_memory(keeper, target)
         check_admitted()
         check_steady(keeper)
-        self.targets.check(caller, keeper, target.host)
+        self.targets.check(keeper, target.host)
         crossing = Crossing(draft(keeper, target.host, target.media), keeper, target.media)
-        words = self.settling.words(crossing.move)
-        self._holding.hold(crossing, Moving(target.host, words))
+        self._holding.hold(crossing, Moving(target.host))
         try:
             return await self._tasks.begin(
                 caller,
@@ -121,12 +120,12 @@ class HostMoves:
         if host is None:
             target = await self.targets.best(keeper)
         else:
-            target = await self.targets.find(caller, keeper, host, mpid)
+            target = await self.targets.find(keeper, host, mpid)
         if self.settling.leaves(keeper, target.host):
             raise Refused(
                 Problem.NO_HOST,
-                f"remains of an earlier move of {keeper.called} on host {target.name!r} are still there: "
-                "wait until they are removed, or choose another host",
+                f"remains of an earlier move of {keeper.called} are still on that host: wait until they are removed, "
+                "or choose another one",
                 field="host",
             )
         return target
@@ -161,7 +160,7 @@ class HostMoves:
                 keeper = self._show(crossing, progress, right)
                 async with self._turns.place(caller.uid):
                     await self.targets.check_memory(keeper, target)  # it may have waited for its turn
-                    self.targets.check(caller, keeper, target.host)
+                    self.targets.check(keeper, target.host)
                     await ended(asyncio.ensure_future(self.settling.begin(crossing)))  # stored also if it is cancelled
                     await self._carrying.carry(crossing, progress, right)
                 crossing.carried = True

@@ -88,7 +88,7 @@ class Settling:
             begun, run = crossing.move.phase is Phase.BEGUN, crossing.keeper and crossing.keeper.who
             if crossing.keeper is not None and (begun or run == move.coming or crossing.is_open):
                 crossing.media = self._pairs(move)
-                self._holding.hold_again(crossing, Moving(move.target, self.words(move)))
+                self._holding.hold_again(crossing, Moving(move.target))
             self.settle(crossing)
 
     def _pairs(self, move: HostMove) -> Pairs:
@@ -127,13 +127,6 @@ class Settling:
         """The tasks that are clearing its earlier moves on hosts that respond."""
         own = (one for one in self._crossings if one.move.uuid == keeper.machine.uuid)
         return [one.clearing for one in own if one.clearing and not self._hosts.silence(one.other_host())]
-
-    def words(self, move: HostMove) -> str:
-        """The refusal of other requests; its subject is the VM."""
-        return (
-            f"is being moved to {self._hosts.called(move.target)}: wait until that has ended, cancel it "
-            "(`velocity task list`), or stop the VM with force"
-        )
 
     # Settling
 
@@ -327,11 +320,10 @@ class Settling:
     def _tell_that_it_stands(self, crossing: Crossing, host: HostId) -> None:
         if (keeper := crossing.keeper) is None or not crossing.wanted:
             return
-        words = (
-            f"it was handed over between hosts, and {self._hosts.called(host)}, where it is to continue, does not "
-            "respond: it runs nowhere until that host does"
-        )
-        keeper.tell_reason("move-unfinished", words, halted=True)
+        there, words = self._hosts.called(host), "does not respond: it runs nowhere until that host does"
+        reason = f"it was handed over between hosts, and {there}, where it is to continue, {words}"
+        keeper.tell_reason("move-unfinished", reason, halted=True)
+        words = f"the host where it is to continue {words}"  # unnamed, as whoever is refused may not view the VM
         keeper.passage.tell(f"cannot continue yet: {words}. To end it, stop it with force")
 
     async def _last(self, move: HostMove) -> SerialEnd:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from velocity.access.directory import Directory
-from velocity.access.rules import holds_somewhere
+from velocity.access.naming import sees_hosts
 from velocity.access.sessions import Caller
 from velocity.contract.machines import NicType, State
 from velocity.contract.permissions import Permission
@@ -68,11 +68,11 @@ class Targets:
         self._states = states
         self._room = room
 
-    async def all(self, caller: Caller, keeper: Keeper) -> list[Target]:
+    async def all(self, keeper: Keeper) -> list[Target]:
         """All hosts except its own; for callers who may not see hosts, only those that can run it."""
         wanted = self._wanted(keeper)
         found = [await self._look(keeper, one, wanted) for one in self._others(keeper)]
-        return found if self._told(caller) else [one for one in found if not one.lacks]
+        return found if sees_hosts(self._directory) else [one for one in found if not one.lacks]
 
     def _others(self, keeper: Keeper, planned: Planned = ()) -> list[Candidate]:
         given: Counter[HostId] = Counter()
@@ -80,10 +80,6 @@ class Targets:
             given[host] += self._fleet.builder.claim(one.machine, one.progress.run).amount.memory_mib
         others = (one for one in self._fleet.hosts.candidates() if one.host != keeper.machine.host)
         return [replace(one, given=one.given + given[one.host]) for one in others]
-
-    def _told(self, caller: Caller) -> bool:
-        """Whether the caller may see hosts, so that refusals name them."""
-        return holds_somewhere(self._directory.held(caller.uid), Permission.HOST_VIEW)
 
     async def _look(self, keeper: Keeper, one: Candidate, wanted: Wanted) -> Target:
         why = lacks(one, wanted) or self._cannot_live(keeper, one)
@@ -95,29 +91,33 @@ class Targets:
                 why = refused.message
         return Target(one.host, one.name, why, media)
 
-    async def find(self, caller: Caller, keeper: Keeper, host: int, mpid: int | None) -> Target:
+    async def find(self, keeper: Keeper, host: int, mpid: int | None) -> Target:
         """The requested host. Raises `Refused` with what it lacks."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
-            words = f"there is no host {host}: {self._named(caller, keeper)}"
+            words = f"there is no host {host}: {self._named(keeper)}"
             raise Refused(Problem.HOST_NOT_FOUND, words, field="host")
         if one.host == keeper.machine.host:
-            words = f"{keeper.called} is on host {one.name!r} already: {self._named(caller, keeper)}"
+            words = f"{keeper.called} is on {self._called(one.host)} already: {self._named(keeper)}"
             raise Refused(Problem.NO_HOST, words, field="host")
-        self.check(caller, keeper, one.host)
+        self.check(keeper, one.host)
         return Target(one.host, one.name, "", await self.media(keeper, one, mpid))
 
-    def check(self, caller: Caller, keeper: Keeper, host: HostId) -> None:
+    def check(self, keeper: Keeper, host: HostId) -> None:
         """Raises `Refused` with what the host lacks, except pools. Called in the step that claims its memory."""
         one = next((one for one in self._fleet.hosts.candidates() if one.host == host), None)
         if one is None:
             raise Refused(Problem.NO_HOST, f"host {host} has been removed: choose another one", field="host")
         if why := cannot(one, self._wanted(keeper)) or self._cannot_live(keeper, one):
-            told = f"host {one.name!r} cannot have it: {why}" if self._told(caller) else f"host {host} cannot have it"
-            raise Refused(Problem.NO_HOST, f"{told}; choose another one", field="host")
+            told = f": {why}" if sees_hosts(self._directory) else ""
+            words = f"{self._called(one.host)} cannot have it{told}; choose another one"
+            raise Refused(Problem.NO_HOST, words, field="host")
 
-    def _named(self, caller: Caller, keeper: Keeper) -> str:
-        if not self._told(caller):
+    def _called(self, host: HostId) -> str:
+        return self._fleet.hosts.attached.called(host)
+
+    def _named(self, keeper: Keeper) -> str:
+        if not sees_hosts(self._directory):
             return "ask an administrator of the hosts"
         others = self._others(keeper)
         named = ", ".join(f"{one.name} ({one.host})" for one in others[:NAMED])
@@ -145,6 +145,8 @@ class Targets:
                 lacking.append(f"{one.name!r}: {refused.message}")
             else:
                 return found
+        if not sees_hosts(self._directory):
+            raise Refused(Problem.NO_HOST, "no other host can have it: ask an administrator of the hosts")
         more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")
 
@@ -159,10 +161,11 @@ class Targets:
             raise Refused(Problem.NO_HOST, f"{error}: nothing was moved; try again later", field="host") from None
         free -= sum(one.progress.run.memory_mib for one, host in planned if host == target.host and one.progress.run)
         if run.memory_mib > free:
+            left = f"{max(0, free)} MiB" if sees_hosts(self._directory) else "less"
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"{keeper.called} runs with {run.memory_mib} MiB of memory, and host {target.name!r} has "
-                f"{max(0, free)} MiB free for it: stop another VM there, or choose another host",
+                f"{keeper.called} runs with {run.memory_mib} MiB of memory, and {self._called(target.host)} has "
+                f"{left} free for it: stop another VM there, or choose another host",
                 field="host",
             )
 
@@ -201,7 +204,8 @@ class Targets:
         """The media that move along, each with the pool that it goes to. Raises `Refused`."""
         if mpid is not None and mpid not in one.pools:
             named = ", ".join(map(str, sorted(one.pools))) or "none"
-            words = f"pool {mpid} is not on host {one.name!r}, which has: {named}"
+            told = f", which has: {named}" if sees_hosts(self._directory) else ": leave it out"
+            words = f"pool {mpid} is not on {self._called(one.host)}{told}"
             raise Refused(Problem.POOL_NOT_FOUND, words, field="mpid")
         pairs: list[tuple[Medium, Medium]] = []
         for medium in self._attached(keeper):
@@ -247,7 +251,7 @@ class Targets:
         if not rooms:
             raise Refused(
                 Problem.POOL_QUOTA,
-                f"no pool of host {one.name!r} can have {self._library.visible_name(medium)}: {why}",
+                f"no pool of {self._called(one.host)} can have {self._library.visible_name(medium)}: {why}",
                 field="host",
             )
         return max(rooms, key=lambda mpid: rooms[mpid])

@@ -91,7 +91,8 @@ class Reach:
         if one is not None and one.duty is Duty.MAINTENANCE:
             raise Refused(
                 Problem.NOT_FROM_THIS_STATE,
-                f"host {one.name!r} is in maintenance and starts no VMs: end that first, or have the VM elsewhere",
+                f"{self.hosts.called(one.host)} is in maintenance and starts no VMs: end that first, or have the VM "
+                "elsewhere",
             )
         if self.hosts.many:
             for _, medium in self._media(machine.spec):

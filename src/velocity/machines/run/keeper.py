@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, structs
 
 from velocity import plan
+from velocity.access.naming import everybody
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
@@ -384,7 +385,7 @@ class Keeper(Life):
         if self.state is State.STOPPING and self._timer is None:
             self._enqueue(StopRetry(self.progress.epoch))
         elif self.state is State.STOPPED and self.progress.restarts and self.passage.moving is None:
-            self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), Context()))
+            self._enqueue(ExclusiveWork(self._start_again, asyncio.get_running_loop().create_future(), everybody()))
         elif self.state is State.PAUSED and self.observed is Fact.HELD and self.progress.wanted is State.RUNNING:
             self._enqueue(StateRequest(Cause.ASK_RUN, unawaited(), Context()))
         elif self.unsettled and self.context.alter is not None:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType, structs
 
+from velocity.access.naming import for_everybody
 from velocity.contract.machines import Attachment, EmptyDrive, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.disks import matched
@@ -111,7 +112,8 @@ class LiveChanges:
 
     async def carry_out(self, keeper: Keeper) -> list[str]:
         """Runs in the keeper's turn, so no other request comes between. Returns what could not be completed."""
-        return (await self._carry_out(keeper))[0]
+        with for_everybody():  # the same words are kept as `Keeper.waits`
+            return (await self._carry_out(keeper))[0]
 
     async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
         stale, keeper.stale = keeper.stale, False

@@ -22,6 +22,12 @@ OVER = frozenset({Fact.ENDED, Fact.ABSENT})
 BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
 """The facts of a run that stands still between two hosts: the move knows what follows."""
 
+MOVING = (
+    "is being moved to another host: wait until that has ended, cancel it (`velocity task list`), or stop the VM with "
+    "force"
+)
+"""Without the host's name, as whoever is refused may not view the VM."""
+
 
 @dataclass(frozen=True)
 class Moving:
@@ -32,7 +38,7 @@ class Moving:
     """
 
     to: HostId
-    words: str
+    words: str = MOVING
     tid: int | None = None
     overtake: Callable[[], None] = lambda: None
     decided: asyncio.Event = field(default_factory=asyncio.Event)

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from velocity.access.directory import Directory
-from velocity.access.naming import visible_name
+from velocity.access.naming import is_for_everybody, visible_name
 from velocity.contract.machines import Attachment, Interface, MediaMode, Nic, NicType
 from velocity.contract.permissions import Permission
 from velocity.contract.problems import Problem, Refused
@@ -78,7 +78,7 @@ class Builder:
 
     def vm_called(self, machine: Machine) -> str:
         """What a refusal of the present request calls it."""
-        return visible_name(self._directory, "VM", machine.name, machine.gid)
+        return "the VM" if is_for_everybody() else visible_name(self._directory, "VM", machine.name, machine.gid)
 
     def is_iso(self, mid: UUID) -> bool:
         medium = self._library.find(mid)

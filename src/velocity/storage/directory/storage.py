@@ -159,7 +159,7 @@ class DirectoryPools:
         one, names = self._directories.get(pool), [file_name(ref) for ref in refs]
         return await one.threads.do(deadline, one.files.blocklist.add, addresses, names)
 
-    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+    async def take_off_blocklist(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
         one = self._directories.get(pool)
         await one.threads.do(deadline, one.files.blocklist.lift, addresses)
 

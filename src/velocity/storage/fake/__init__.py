@@ -147,8 +147,8 @@ class FakePools:
     ) -> tuple[str, ...]:
         return await self._line.call(pool, deadline, lambda one: _shared(one).blocklist(addresses, refs))
 
-    async def unblock(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
-        await self._line.call(pool, deadline, lambda one: _shared(one).unblock(addresses))
+    async def take_off_blocklist(self, pool: int, addresses: tuple[str, ...], *, deadline: float) -> None:
+        await self._line.call(pool, deadline, lambda one: _shared(one).take_off_blocklist(addresses))
 
     async def give_up(self, pool: int, *, deadline: float) -> None:
         self._line.check_answers(pool)

@@ -102,7 +102,7 @@ class FakeShared:
             self.watched[ref] if self.watched.get(ref) not in {None, *self.blocklisted} else "" for ref in refs
         )
 
-    def unblock(self, addresses: Collection[str]) -> None:
+    def take_off_blocklist(self, addresses: Collection[str]) -> None:
         self.blocklisted -= set(addresses)
 
     def mounted(self, mpid: int, name: str, client: str = "") -> FakePool:
