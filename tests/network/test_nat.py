@@ -303,7 +303,7 @@ print(json.dumps(said))
         assert verdict == "limited" and "no guest with a NAT NIC can start: the network 10.99.0.0/20" in text, text
     verdicts = [told[when]["nat bridge"][0] for when in ("never", "chosen", "made", "hindered")]
     assert verdicts == ["ok", "ok", "ok", "limited"]
-    assert told["chosen"]["nat bridge"][1].endswith("it is created when a guest needs it")
+    assert told["chosen"]["nat bridge"][1].endswith("the bridge is created when a guest needs it")
     assert "net.ipv4.ip_forward" in told["made"]["nat bridge"][1], "that the host forwards is told"
     hindered = told["hindered"]["nat bridge"][1]
     shut = "the chain ip filter FORWARD lets nothing through that it does not know: let it accept what comes in by "

@@ -234,7 +234,7 @@ class Connector:
         try:
             await self._store.note(member)
         except Refused as error:
-            log.warning("what %s told is not kept: %s", member.name, error.message)
+            log.warning("what %s reported cannot be stored: %s", member.name, error.message)
 
     # Its certificate
 
@@ -290,7 +290,7 @@ def _no_way(member: Member) -> str:
             f"--again {member.name}` here, then `velocity node join --former-server` there"
         )
     return (
-        f"{member.name} has to join again, as this database was moved here without what signs for hosts: "
+        f"{member.name} has to join again, as this database was moved here without the key that signs for hosts: "
         f"`velocity node token --again {member.name}`"
     )
 

@@ -267,7 +267,7 @@ class LostHosts:
                 await self.blocklists.note_clients()
                 await self.blocklists.lift()
             except Exception:  # a programming error here must not keep a host from being fenced
-                log.exception("blocklists could not be looked after")
+                log.exception("blocklists could not be checked")
             for member in list(self._roster):
                 try:
                     await self._fence_if_due(member)

@@ -59,7 +59,7 @@ def notes(bridge: Nat) -> Iterator[str]:
         settings = " and ".join(f"net.{name.replace('/', '.')}" for name in on)
         yield f"this host forwards packets ({settings}), as NAT needs"
     if not bridge.exists():
-        yield "it is created when a guest needs it"
+        yield "the bridge is created when a guest needs it"
 
 
 def problems(bridge: Nat) -> Iterator[str]:
