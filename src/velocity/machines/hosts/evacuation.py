@@ -84,7 +84,7 @@ class Evacuation:
             return host
         except Refused as refused:
             if silent:
-                return silent[0]  # whoever prepares the start says so
+                return silent[0]  # the code that prepares the start says so
             called = self._hosts.attached.called(machine.host)
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
             words = f"{vm.called} is on {called}, which is {how}: {refused.message}"
