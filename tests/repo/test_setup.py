@@ -77,3 +77,4 @@ def test_a_step_that_takes_long_shows_on_a_terminal_that_it_is_still_running(tmp
             shown += os.read(controller, 1).replace(b"\r", b"")
     os.close(terminal)
     os.close(controller)
+    assert running.returncode == 1, "what the step ended with is what counts"
