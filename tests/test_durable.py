@@ -37,9 +37,9 @@ def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None
     """A pipe would never be read to its end."""
     file = tmp_path / "note.json"
     os.mkfifo(file)
-    with pytest.raises(OSError, match="no ordinary file"):
+    with pytest.raises(OSError, match="not a regular file"):
         durable.read(file, Note)
-    with pytest.raises(OSError, match="no ordinary file"):
+    with pytest.raises(OSError, match="not a regular file"):
         local_key(file)
 
 

@@ -36,7 +36,7 @@ def content(file: Path) -> bytes:
     """The content of a file. Raises `OSError`, also for a pipe or a device: reading one might never end."""
     with open(file, "rb", opener=_without_waiting) as found:
         if not stat.S_ISREG(os.fstat(found.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file", str(file))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
         return found.read()
 
 

@@ -178,7 +178,7 @@ def own_host(settings: Settings, database: Database) -> Member:
         machine = identity.ensure_machine(settings.data_dir)
     except msgspec.MsgspecError as error:
         raise CannotStart(
-            f"who this machine is cannot be read ({places.machine(settings.data_dir)}: {error}): restore that file"
+            f"this machine's identity cannot be read ({places.machine(settings.data_dir)}: {error}): restore that file"
         ) from None
     own = claim_own(database, machine)
     if own is not None:

@@ -58,7 +58,7 @@ def promote_node(settings: Settings, was: NodeIdentity, copy: CopyNote) -> Membe
     with _opened(msgspec.structs.replace(settings, database=f"sqlite:///{draft}")) as database:
         own = claim_own(database, was.uuid)
         if own is None:
-            raise CannotStart("the copy of the database does not know this machine: it is of a time before it joined")
+            raise CannotStart("the copy of the database does not know this machine: it is from before it joined")
         note_promotion(database, _next_era(database, data_dir), copied=copy.at)
     if draft.with_name(f"{draft.name}-wal").exists():  # SQLite could not merge it into the file
         raise CannotStart(f"{draft} cannot be written, as on a full disk: free some space there, and try again")

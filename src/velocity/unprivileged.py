@@ -71,7 +71,7 @@ def own_uid(worker: int | None) -> Iterator[int | None]:
         return
     uid = next((one for one in range(worker + 1, worker + 1 + UIDS) if one not in _taken | _hanging), None)
     if uid is None:
-        raise OSError("too many programs run that read what others made")
+        raise OSError("too many programs that read untrusted files are running")
     _taken.add(uid)
     try:
         yield uid

@@ -202,9 +202,9 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
         "cut each time": (cut(DATA, *range(1, 99), headers=()), "broke 5 times"),
     }
     waits = {
-        "/silent": (silent, "does not go on sending"),
+        "/silent": (silent, "has stopped sending"),
         "/stalls": (stalls, "cut after 1.0 MiB, and cannot continue"),
-        "/continues": (continues, "does not go on sending"),
+        "/continues": (continues, "has stopped sending"),
     }
     o.files |= {path: serve for path, (serve, _) in waits.items()}
 

@@ -278,7 +278,7 @@ async def test_an_error_that_nobody_foresaw_does_not_end_the_emptying_of_the_tra
     await purging.close()
     purging.open(every=0.01)
     await eventually(lambda: len(failed) > 2)
-    assert "the trash could not be looked through" in caplog.text
+    assert "the trash could not be checked" in caplog.text
 
 
 async def discarded(w: World, name: str, size: int = 4096) -> None:

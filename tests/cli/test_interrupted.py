@@ -104,7 +104,7 @@ def test_who_interrupts_a_command_that_waits_for_a_task_is_told_that_it_goes_on(
         after["/t/task"] = lambda: os.kill(os.getpid(), signal.SIGINT)
         ended = host.run("media", "clone", "a", "b", VELOCITY_SERVER=way)
     assert ended.exit_code != 0
-    assert "task 1 goes on in the server: `velocity task wait id:1`" in ended.stderr
+    assert "task 1 continues on the server: `velocity task wait id:1`" in ended.stderr
     host.ok("task", "wait", "id:1")
 
 

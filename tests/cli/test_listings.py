@@ -196,7 +196,7 @@ def test_every_listing_comes_in_pages_and_says_how_to_go_on(furnished: Host) -> 
         first = furnished.run(*path, "--limit", "1")
         assert first.exit_code == 0, path
         assert len(first.stdout.splitlines()) == 2, "the headings, and one line"
-        assert first.stderr.endswith(f"there are more: go on with --before {ids[0]}\n"), path
+        assert first.stderr.endswith(f"there are more: continue with --before {ids[0]}\n"), path
         page = json.loads(furnished.ok(*path, "--json", "--limit", "1", "--before", str(ids[0])))
         assert [one[key] for one in page[field]] == ids[1:2], path
         rest = furnished.run(*path, "--limit", "1000", "--before", str(ids[0]))
@@ -221,7 +221,7 @@ def test_a_page_of_several_groups_is_one_page(host: Host) -> None:
     for limit in (1, 2, 3, 5):
         done = host.run("vm", "list", "--all", "--columns", "vmid", "--no-headings", "--limit", str(limit))
         assert done.stdout.split() == [str(one) for one in ids[:limit]]
-        more = "" if limit == 5 else f"there are more: go on with --before {ids[limit - 1]}\n"
+        more = "" if limit == 5 else f"there are more: continue with --before {ids[limit - 1]}\n"
         assert done.stderr == more
     for name in ("old", "new"):
         host.ok("media", "create", name, "--size", "1M", "--type", "ISO")

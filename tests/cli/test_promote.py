@@ -81,12 +81,12 @@ def test_it_says_what_may_be_missing_and_what_it_cannot_know_and_asks(node: Prom
     assert said.exit_code == 1
     assert "nothing was changed" in said.stderr
     assert "(90 seconds ago)" in said.stderr or "(91 seconds ago)" in said.stderr
-    assert "What was changed since then is lost" in said.stderr
-    assert "whether it still runs nobody here can know" in said.stderr
+    assert "Changes made since then are lost" in said.stderr
+    assert "this machine cannot know whether it is still running" in said.stderr
     assert not node.promoted
     said = node.promote(typed="y\n")
     assert said.exit_code == 0, said.stderr
-    assert "the host b is its own" in said.stderr
+    assert "this machine is now the server, as the host b" in said.stderr
     assert "systemctl disable --now velocity-node" in said.stdout
     assert "service install" in said.stdout
     assert said.stdout.count("\n") == 1 and "(" not in said.stdout, "it is pasted as it is"
@@ -154,7 +154,7 @@ def test_a_server_that_has_given_way_does_not_start_and_joins_as_a_host(tmp_path
     assert (refused.exit_code, "b leads with a copy of this database" in refused.stderr) == (78, True)
     with hosting(tmp_path / "b") as host:
         word = host.ok("node", "token", "--url", host.url).strip()
-        assert "say --former-server" in run("node", "join", "-", typed=word).stderr
+        assert "add --former-server" in run("node", "join", "-", typed=word).stderr
         assert (former / "velocity.db").exists()
         joined = run("node", "join", "-", "--former-server", "--name", "a", typed=word)
         assert joined.exit_code == 0, joined.stderr

@@ -87,7 +87,7 @@ async def test_vms_that_write_to_no_other_disks_are_free_and_no_others(two: Two)
         vm = await shown(w, rbd)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
         assert "was blocklisted on Ceph: a start" in vm["reason"]["message"], "and not by whom"
-        assert vm["reason"]["message"].endswith(": a start gives it to another host")
+        assert vm["reason"]["message"].endswith(": a start brings it to another host")
         for vmid in (both, none):
             vm = await shown(w, vmid)
             assert (vm["state"], "unreachable_since" in vm) == ("RUNNING", True), vm["name"]

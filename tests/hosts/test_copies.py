@@ -259,7 +259,7 @@ async def test_doctor_says_how_old_copies_are_and_that_there_is_none(
     kept(one).confirm(kept(one).all()[0].mark, 1_000_000)
     (found,) = (one for one in doctor_hosts.node(one.settings) if one.what == "copy")
     assert (found.verdict, "sends none any more" in found.text) == ("limited", True)
-    assert [(one.verdict, "is not new" in one.text) for one in doctor_hosts.copies(await aged(here, host))] == [
+    assert [(one.verdict, "is out of date" in one.text) for one in doctor_hosts.copies(await aged(here, host))] == [
         ("limited", True)
     ]
 

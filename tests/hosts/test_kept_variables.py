@@ -93,7 +93,7 @@ async def test_firmware_variables_outlive_their_host(tmp_path: Path, b: Other) -
         await lost(w, b)
         await confirm(w)
         reason = (await shown(w, vmid))["reason"]["message"]
-        assert ": a start gives it to another host, with the firmware variables of 20" in reason
+        assert ": a start brings it to another host, with the firmware variables of 20" in reason
         plan = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING", plan=True)
         assert plan["steps"]
         assert here(w, uuid).read_bytes() == b"of an earlier time on this host", "a plan brings nothing"

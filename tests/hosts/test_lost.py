@@ -88,7 +88,7 @@ async def test_nothing_happens_without_proof_and_with_it_a_start_finds_another_h
         vm = await shown(w, vmid)
         assert (vm["state"], vm["reason"]["cause"], "unreachable_since" in vm) == ("STOPPED", "host-lost", False)
         assert "confirmed dead: a start" in vm["reason"]["message"], "not by whom: who sees VMs may not see users"
-        assert vm["reason"]["message"].endswith("a start gives it to another host")
+        assert vm["reason"]["message"].endswith("a start brings it to another host")
         assert vm["host"]["id"] == 2, "nothing is moved before it is started"
 
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING"

@@ -102,7 +102,7 @@ def test_a_host_that_is_asked_for() -> None:
 def test_vms_that_are_to_be_apart_are_as_far_as_there_are_hosts() -> None:
     hosts = [host(1), host(2, given=2048), host(3, given=3072)]
     placed = place(hosts, wanted(spread="web", beside=Neighbours(apart={HostId(1): 1})))
-    assert placed == Placed(HostId(2), "of 3 hosts that can have it, it has the fewest VMs to be apart by 'web'")
+    assert placed == Placed(HostId(2), "of 3 hosts that can have it, it has the fewest VMs with `spread` 'web'")
     assert place(hosts, wanted(spread="web", beside=Neighbours(apart={HostId(1): 1, HostId(2): 1}))).host == 3
     all_alike = Neighbours(apart=dict.fromkeys(map(HostId, (1, 2, 3)), 1))
     assert place(hosts, wanted(spread="web", beside=all_alike)).host == 1
@@ -113,7 +113,7 @@ def test_vms_that_are_to_be_together_are_as_far_as_a_host_can_have_them() -> Non
     hosts = [host(1), host(2, given=2048), host(3, given=3072)]
     with_others = Neighbours(together={HostId(2): 1, HostId(3): 2})
     placed = place(hosts, wanted(together="shop", beside=with_others))
-    words = "of 3 hosts that can have it, it has the most VMs to be together with by 'shop'"
+    words = "of 3 hosts that can have it, it has the most VMs with `together` 'shop'"
     assert placed == Placed(HostId(3), words)
     full = [*hosts[:2], host(3, given=4096)]
     assert place(full, wanted(together="shop", beside=with_others)).host == 2

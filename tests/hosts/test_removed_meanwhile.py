@@ -80,7 +80,7 @@ async def test_a_host_that_a_vm_is_just_coming_to_stays(
             await w.ok("PUT", "/t/trash", trid=item["trid"])
         (refused,) = answers
         assert (refused.status, refused.code) == (409, 57320), refused.body
-        assert "just coming there" in refused["message"]
+        assert "on its way there" in refused["message"]
         hosts = {vm["host"]["id"] for vm in (await w.ok("POST", "/v/vm/list", gid=0))["vms"]}
         assert 2 in hosts
 
@@ -101,7 +101,7 @@ async def test_a_host_that_falls_silent_as_a_medium_is_just_coming_to_it_stays_u
         mid = await w.medium("new", mpid=20)
         (refused,) = answers
         assert (refused.status, refused.code) == (409, 57320), refused.body
-        assert "a medium is in a pool of host 'b', or just coming there" in refused["message"]
+        assert "a medium is in a pool of host 'b', or on its way there" in refused["message"]
         assert (await w.ok("POST", "/m/media", mid=mid))["mpid"] == 20
         await w.ok("DELETE", "/h/node", host=2)
 

@@ -162,7 +162,7 @@ async def test_a_pool_that_only_one_of_two_hosts_calls_shared_is_a_conflict(tmp_
         await w.server.hosts.attach(shared.b.attached(pools=(own, type(pool)(MPID, "shared"))))
         assert has_it(w) == {A}
         words = w.server.hosts.hosts.conflicts(B)[MPID]
-        assert "only one of them says `shared`" in words
+        assert "only one of them declares it as `shared`" in words
 
 
 @pytest.mark.holds("MANY-109")

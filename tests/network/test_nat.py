@@ -303,12 +303,12 @@ print(json.dumps(said))
         assert verdict == "limited" and "no guest with a NAT NIC can start: the network 10.99.0.0/20" in text, text
     verdicts = [told[when]["nat bridge"][0] for when in ("never", "chosen", "made", "hindered")]
     assert verdicts == ["ok", "ok", "ok", "limited"]
-    assert told["chosen"]["nat bridge"][1].endswith("it is created when a guest needs it")
+    assert told["chosen"]["nat bridge"][1].endswith("the bridge is created when a guest needs it")
     assert "net.ipv4.ip_forward" in told["made"]["nat bridge"][1], "that the host forwards is told"
     hindered = told["hindered"]["nat bridge"][1]
-    shut = "the chain ip filter FORWARD lets nothing through that it does not know: let it accept what comes in by "
+    shut = "the chain ip filter FORWARD drops packets that it has no rule for: let it accept packets that come in by "
     shut += told["bridge"]
-    assert "the chain inet firewalld filter_INPUT lets nothing" in told["told"]["nat bridge"][1]
+    assert "the chain inet firewalld filter_INPUT drops packets" in told["told"]["nat bridge"][1]
     assert "ip filter FORWARD" not in told["told"]["nat bridge"][1], "it was told of the bridge"
     for words in ("no packet filter keeps its guests from this host", "sysctl -w net.ipv4.ip_forward=1", shut):
         assert words in hindered

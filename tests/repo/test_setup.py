@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,3 +56,25 @@ def test_a_page_that_could_not_be_built_is_tried_again_when_asked_for_or_changed
     assert [tries("web"), tries("run")] == [2, 2]
     (checkout / "web/index.html").write_text("another version")
     assert [tries("run"), tries("run")] == [3, 3]
+
+
+@pytest.mark.holds("CLI-9900")
+def test_a_step_that_takes_long_shows_on_a_terminal_that_it_is_still_running(tmp_path: Path) -> None:
+    checkout, programs, ends = a_checkout(tmp_path / "checkout"), tmp_path / "programs", tmp_path / "ends"
+    programs.mkdir()
+    (programs / "sleep").write_text(f"#!/bin/sh\nexec {shutil.which('sleep')} 0.01\n")
+    (programs / "sleep").chmod(0o755)
+    (checkout / "scripts/node").write_text(f"#!/bin/sh\ncat {ends}\nexit 1\n")
+    os.mkfifo(ends)
+    controller, terminal = pty.openpty()
+    words, path = ["bash", str(checkout / "scripts/setup"), "web"], f"{programs}:{os.environ['PATH']}"
+    running = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path}
+    )
+    with running, ends.open("w"):  # the step ends when this is closed
+        shown = b""
+        while not shown.endswith(b"\n...."):
+            shown += os.read(controller, 1).replace(b"\r", b"")
+    os.close(terminal)
+    os.close(controller)
+    assert running.returncode == 1, "what the step ended with is what counts"

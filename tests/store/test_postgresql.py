@@ -252,8 +252,8 @@ def test_what_postgresql_refuses_is_said_with_the_cure(place: Place, why: str) -
     ("answer", "options", "words"),
     [
         (b"N", "sslmode=require", "it speaks no TLS, and `sslmode` in `database` asks for it"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "sslmode=prefer", "what answers there is no PostgreSQL"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "sslmode=disable", "what answers there is no PostgreSQL"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "sslmode=prefer", "the program there is not PostgreSQL"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "sslmode=disable", "the program there is not PostgreSQL"),
         (b"S", "sslmode=verify-full&sslrootcert=/nowhere", "name its authority in `database`, sslmode=verify-full"),
         (b"TLS", "sslmode=verify-full&sslrootcert=system", "its certificate is not to be trusted"),
         (b"", "sslmode=disable", "does not respond: start it, or correct `database` (it ended the connection)"),

@@ -243,7 +243,7 @@ def test_a_lost_host_is_blocklisted(tmp_path: Path, person: NewPerson) -> None:
         page.get_by_role("button", name="Actions of b", exact=True).click()
         page.get_by_role("menuitem", name="Blocklist on Ceph…").click()
         dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text("When it was heard last, these ran on it: web.")
+        expect(dialog).to_contain_text("When it last responded, these ran on it: web.")
         dialog.get_by_label("Name of the host").fill("b")
         dialog.get_by_role("button", name="Blocklist", exact=True).click()
         expect(dialog).to_have_count(0)

@@ -27,7 +27,7 @@ class Health(enum.Enum):
 
 WORDS = {
     Health.STANDBY: "this server stands by, and another one leads",
-    Health.NOT_READY: "this server leads no more, or its database does not respond",
+    Health.NOT_READY: "this server no longer leads, or its database does not respond",
 }
 
 

@@ -105,7 +105,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._answering is not None and not self._answering.response_complete:
-            self._answering.disconnected = True  # uvicorn tells only the last one, which may be waiting behind it
+            self._answering.disconnected = True  # uvicorn informs only the last one, which may be waiting behind it
             self._answering.message_event.set()
         self._answering = None
         if isinstance(self.transport, CoalescingTransport):

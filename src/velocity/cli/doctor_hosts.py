@@ -141,7 +141,7 @@ def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
     """Whether another host could take over the server's role."""
     keepers = [one for one in hosts if one.keeps_copy is True]
     late = [
-        f"that of {one.name} is not new{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
+        f"the copy on {one.name} is out of date{'' if one.copy_message is UNSET else f' ({one.copy_message})'}"
         for one in keepers
         if isinstance(one.copied, UnsetType) or time.time() - one.copied > OLD_COPY
     ]
@@ -149,7 +149,9 @@ def copies(hosts: Sequence[NodeInfo]) -> Iterator[Finding]:
         text = f"the database is copied to {', '.join(map(_copied, keepers))}"
         yield Finding("copies", "limited" if late else "ok", "; ".join([text, *late]))
     elif len(hosts) > 1:
-        text = "no other host keeps a copy of the database, to take this one's place: `velocity node set HOST"
+        text = (
+            "no other host keeps a copy of the database, with which it could become the server: `velocity node set HOST"
+        )
         yield Finding("copies", "limited", f"{text} --keeps-copy`")
 
 

@@ -23,7 +23,7 @@ from velocity.contract.catalogue import CatalogueImage
 @click.option("--sha256", metavar="SUM", help="The file's checksum; a file with another one is not kept.")
 @click.option("--name", help="Its name (default: the file's, without the extension if its disk is imported).")
 @click.option(
-    "--type", "type_", help="ISO, DISK or any other word (default: by the extension, without that of a packer)."
+    "--type", "type_", help="ISO, DISK or any other word (default: by the extension before .gz and the like)."
 )
 @click.option("--readonly", is_flag=True, help="Make it read-only permanently.")
 @FORMAT

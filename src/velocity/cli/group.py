@@ -82,7 +82,9 @@ def show(group_: int) -> None:
 
 @group.command()
 @click.argument("name")
-@click.option("--parent", type=where.TYPE, metavar="GROUP", help="The parent group. Absent: as with --group elsewhere.")
+@click.option(
+    "--parent", type=where.TYPE, metavar="GROUP", help="The parent group. Default: as with --group elsewhere."
+)
 @changing
 def create(name: str, parent: int | None) -> None:
     """Create the group NAME."""

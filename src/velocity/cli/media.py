@@ -186,7 +186,7 @@ def download(medium: str, file: Path | None, group: int | None) -> None:
 @click.argument("source", metavar="FILE|MEDIUM")
 @click.option("--name", help="Its name (default: the source's, without the extension).")
 @click.option(
-    "--type", "type_", help="ISO, DISK or any other word (default: by the extension, without that of a packer)."
+    "--type", "type_", help="ISO, DISK or any other word (default: by the extension before .gz and the like)."
 )
 @FORMAT
 @click.option("--detach", is_flag=True, help="Do not wait: print the task.")

@@ -57,7 +57,7 @@ def join(
         own = _joined(settings, word, names.tidy(name or socket.gethostname(), "object"), address)
         if former:
             click.echo(f"what it was as a server is in {clean(set_aside(settings.data_dir))}", err=True)
-    click.echo(f"this machine is the host {clean(own.name)} of {clean(word.urls[0])} now", err=True)
+    click.echo(f"this machine is now the host {clean(own.name)} of {clean(word.urls[0])}", err=True)
     if serves:
         run(settings)
         return
@@ -66,7 +66,8 @@ def join(
     serve, kind = ("serve", "") if settings.standby else ("node serve", " --node")
     if settings.standby:
         click.echo("its server stands by: it leads when no other one does (`standby`)", err=True)
-    click.echo(f"as a service, by this line; or in the foreground: {command} {serve}{config}", err=True)
+    click.echo(f"to run it in the foreground: {command} {serve}{config}", err=True)
+    click.echo("to run it as a service:", err=True)
     click.echo(f"{command} service install{kind}{config}")
 
 
@@ -82,7 +83,7 @@ def _word(token: str | None) -> NodeToken:
 def _check_no_server(settings: Settings) -> None:
     if displaced(settings.data_dir):
         raise click.ClickException(
-            "this machine was the server: say --former-server, which sets its database aside; its guests run on"
+            "this machine was the server: add --former-server, which sets its database aside; its guests keep running"
         )
     if (settings.database and not settings.standby) or (settings.data_dir / "velocity.db").exists():
         raise click.ClickException(

@@ -43,7 +43,7 @@ def confirm_dead(host: int, yes: bool) -> None:
 def _tell(vms: list[str], now: NodeInfo, which: str = "these VMs ran on it", none: str = "no VM ran on it") -> None:
     ran = f"{which}: {names(vms)}" if vms else none
     when = "" if isinstance(now.since, UnsetType) else f" ({moment(now.since)})"
-    click.echo(f"when {clean(now.name)} was heard last{when}, {ran}", err=True)
+    click.echo(f"when {clean(now.name)} last responded{when}, {ran}", err=True)
 
 
 def _type_name(now: NodeInfo) -> None:

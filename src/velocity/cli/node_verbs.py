@@ -132,11 +132,11 @@ def _memory(mib: int, given: int) -> str:
 
 
 def _until(at: int) -> str:
-    return f"until {moment(at)}, renewed before by itself"
+    return f"until {moment(at)}, renewed automatically before then"
 
 
 @click.command()
-@click.option("--again", "host", metavar="HOST", help="For this known host, to join again.")
+@click.option("--again", "host", metavar="HOST", help="Let this known host join again.")
 @click.option(
     "--url", "urls", multiple=True, metavar="URL", help="The address by which the other machine reaches this server."
 )
@@ -198,7 +198,7 @@ def drain(host: int, move: bool, detach: bool) -> None:
         follow(client, client.drain_node(host=host).tid, detach)
         return
     client.set_node(host=host, duty="draining")
-    done(f"no new VMs come to {seen.host_label(client, host)}; `{program()} node activate` lets them")
+    done(f"{seen.host_label(client, host)} accepts no new VMs; `{program()} node activate` ends that")
 
 
 @click.command()
@@ -208,7 +208,7 @@ def maintenance(host: int) -> None:
     """Start no more VMs on HOST, not even its own. Those that run keep running."""
     client = connection.connect()
     client.set_node(host=host, duty="maintenance")
-    done(f"{seen.host_label(client, host)} starts no VMs; `{program()} node activate` lets it")
+    done(f"{seen.host_label(client, host)} starts no VMs; `{program()} node activate` ends that")
 
 
 @click.command()
@@ -232,7 +232,7 @@ def remove(host: int) -> None:
     done(f"removed host {label}; on that machine, stop and disable velocity-node.service")
     if listed is not UNSET:
         warn(
-            f"the Ceph cluster takes nothing from {one} still: once none of its guests runs there any more, run `ceph "
-            f"osd blocklist rm {one}:0/0`"
+            f"the Ceph cluster still refuses writes from {one}: once no guest runs on that machine any more, run "
+            f"`ceph osd blocklist rm {one}:0/0`"
             for one in listed.addresses
         )

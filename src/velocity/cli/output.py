@@ -224,7 +224,7 @@ def listed(
             lines = [[cells[at] for at in shown] for cells in lines]
         table(headings, lines, empty, spare, headed=chosen[HEADINGS])
     if MORE in chosen:
-        click.echo(f"there are more: go on with --before {chosen[MORE]}", err=True)
+        click.echo(f"there are more: continue with --before {chosen[MORE]}", err=True)
 
 
 Rows = list[tuple[Any, Sequence[object]]]

@@ -47,10 +47,11 @@ def promote(file: Path | None, named: str | None, force: bool, yes: bool) -> Non
         raise click.ClickException(f"{settings.data_dir / 'node'} cannot be read: {error}") from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or settings.data_dir}: {error.strerror}") from None
-    click.echo(f"this machine is the server now, and the host {clean(own.name)} is its own", err=True)
+    click.echo(f"this machine is now the server, as the host {clean(own.name)}", err=True)
     command = own_server.command(settings) if file is None else called()
     config = "" if file is None else f" --config {shlex.quote(str(file))}"
-    click.echo(f"as a service, by this line; or in the foreground: {command} serve{config}", err=True)
+    click.echo(f"to run it in the foreground: {command} serve{config}", err=True)
+    click.echo("to run it as a service:", err=True)
     click.echo(
         f"systemctl disable --now velocity-node; {command} service install{config} && systemctl daemon-reload && "
         "systemctl enable --now velocity.service velocity-guests.service"
@@ -83,15 +84,16 @@ def _by_copy(settings: Settings, was: NodeIdentity, force: bool, yes: bool) -> M
 def _tell(was: NodeIdentity, copy: CopyNote, answering: list[str]) -> None:
     at = moment(copy.at)
     age = max(0, int(time.time() - copy.at))
-    silent = "No server answers where this node's was; whether it still runs nobody here can know."
+    silent = "No server answers at the former address; this machine cannot know whether it is still running."
     heard = f"A server answers at {clean(', '.join(answering))}." if answering else silent
     click.echo(
         f"{clean(was.name)} becomes the server, with the database as of {at} ({_words(age)} ago).\n"
-        "- What was changed since then is lost. VMs and media that were made since have no entry; their files stay.\n"
+        "- Changes made since then are lost. VMs and media created since then have no entry; their files remain.\n"
         f"- {heard}\n"
-        "- VMs of the former server's own host are shown as unreachable. They may run: start none of them elsewhere "
-        "before that machine is surely off.\n"
-        "- The former server ends by itself when it reaches this machine again; until then it leads its own host on.",
+        "- VMs of the former server's own host are shown as unreachable. They may be running: start none of them "
+        "elsewhere until you are sure that the machine is off.\n"
+        "- The former server ends by itself when it reaches this machine again. Until then it continues to lead its "
+        "own host.",
         err=True,
     )
 
@@ -111,7 +113,7 @@ def _by_own(settings: Settings, named: str | None, yes: bool) -> Member:
     click.echo(
         "This machine leads, with its own database"
         + (f", in the place of the host {clean(named)}. " if named else ". ")
-        + "Hosts refuse whoever led meanwhile, and what was changed there is lost: stop that server for good before.",
+        + "Hosts refuse the server that led meanwhile, and changes made there are lost: stop it for good before this.",
         err=True,
     )
     _confirm(yes)
@@ -122,7 +124,7 @@ def _confirm(yes: bool) -> None:
     if yes:
         return
     with answerable("`--yes` answers it"):
-        sure = click.confirm("Go on?", err=True)
+        sure = click.confirm("Continue?", err=True)
     if not sure:
         raise click.ClickException("nothing was changed")
 

@@ -18,7 +18,7 @@ from velocity.cli.words import clean
 
 @click.command()
 @which
-@click.option("--display", metavar="NAME", help="Which display; absent: the first.")
+@click.option("--display", metavar="NAME", help="Which display (default: the first).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file for the PNG.")
 @click.option("--text", is_flag=True, help="Print the text on it instead (needs tesseract on the server).")
 @click.option(

@@ -219,7 +219,11 @@ def _own_sockets(settings: Settings) -> list[socket.socket]:
     try:
         return [own_server.listen(settings)]
     except OSError as error:
-        log.warning("the command line of this machine has to come by %s: %s", settings.base_url, error)
+        log.warning(
+            "the command line on this machine has to connect to %s, as its socket cannot be used: %s",
+            settings.base_url,
+            error,
+        )
         return []
 
 

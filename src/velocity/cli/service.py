@@ -27,14 +27,14 @@ SERVER_UNIT = """\
 Description={description}
 Wants=network-online.target{guests}
 After=network-online.target local-fs.target remote-fs.target postgresql.service{guests}
-# It is tried again for as long as what it needs, such as its database, is missing.
+# Start it again as often as it takes, for example until its database is there.
 StartLimitIntervalSec=0
 
 [Service]
-# Started is a server that serves.
+# It reports to systemd when it serves.
 Type=notify
 TimeoutStartSec=10min
-# One that stands still is started again, or another server leads instead.
+# A server that hangs is ended and started again; if another one stands by, that one leads.
 WatchdogSec=2min
 ExecStart={command} {serve}{option}
 ExecReload=/bin/kill -HUP $MAINPID
@@ -45,7 +45,7 @@ KillMode=process
 OOMPolicy=continue
 {hardening}Restart=on-failure
 RestartSec=2
-# It has given way to another server, and says what to do.
+# 78: another server has replaced this one; its last message says what to do.
 RestartPreventExitStatus=78
 LimitNOFILE=65536
 TasksMax=infinity
@@ -129,8 +129,8 @@ After={SERVER}
 Wants={SERVER}
 """
 BESIDE_A_NODE = """\
-# The node comes after this one, and so ends before it: the guests are asked when nobody else speaks to them, and the
-# server sees a host that is silent, not guests that have ended. It starts again what starts by itself.
+# The node starts after this unit, and so ends before it: then nobody else controls the guests, and the server sees a
+# host that does not respond, not guests that have ended. So VMs with autostart are started again when the host is back.
 After=network-online.target local-fs.target remote-fs.target
 """
 

@@ -102,7 +102,7 @@ def watch(client: Client, tid: int) -> TaskInfo:
         return _watch(client, tid)
     except KeyboardInterrupt:
         at = f"`{program()} task wait id:{tid}`, and `{program()} task cancel id:{tid}` ends it"
-        click.echo(f"task {tid} goes on in the server: {at}", err=True)
+        click.echo(f"task {tid} continues on the server: {at}", err=True)
         raise
 
 

@@ -34,7 +34,7 @@ USER = click.argument("user_", metavar="USER", type=resolve.USER)
 ON = click.option("--group", type=where.TYPE, required=True, metavar="GROUP", help="Its path, name or id.")
 HOME = click.option(
     "--group", type=where.TYPE, metavar="GROUP",
-    help="The home group: whoever can remove users there controls the account. Absent: the one group where you have "
+    help="The home group: whoever can remove users there controls the account. Default: the one group where you have "
          "user.create yourself, else /.",
 )  # fmt: skip
 PERMISSIONS = click.argument("permissions", nargs=-1, shell_complete=resolve.complete_permissions)

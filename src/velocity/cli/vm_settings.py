@@ -133,8 +133,8 @@ _FORWARD_WORDS = "The host's port comes first, as in 2222:22; with ADDRESS, only
 INPUTS = ("virtio", "ps2", "usb")
 _INPUT = "Keyboard and pointer; `usb` for Windows and other systems without virtio drivers."
 _CPU = "The CPU model: best, host, or one of QEMU's that this host supports."
-_MAX_CPUS = "The most CPUs while it runs; 0: as many as at its start."
-_MAX_MEMORY = "The most memory while it runs; 0: as much as at its start."
+_MAX_CPUS = "The most CPUs that it can be given while it runs; 0: no more than at its start."
+_MAX_MEMORY = "The most memory that it can be given while it runs; 0: no more than at its start."
 _MEMORY: Options = {"metavar": "SIZE", "help": MEMORY}
 _BALLOON = "Return memory that the guest frees to the host (hardware 2 and newer)."
 
@@ -299,8 +299,8 @@ WORDS = (
         label="notes",
         show=lambda _, text: text.splitlines(),
     ),
-    _neighbours("spread", "on different hosts, as far as there are enough"),
-    _neighbours("together", "on the same host, as far as it can have them"),
+    _neighbours("spread", "on different hosts, if there are enough"),
+    _neighbours("together", "on the same host, if it can run them all"),
     Word(
         field="host_labels",
         name="host_labels",
@@ -320,5 +320,5 @@ WORDS = (
         label="ha",
         show=lambda _, word: [word] if word != "off" else [],
     ),
-    _number("start_order", "Its place among VMs that the server starts by itself: 1 is first, 0 behind all others."),
+    _number("start_order", "Its place among VMs that the server starts by itself: 1 is first, 0 comes last."),
 )

@@ -44,7 +44,7 @@ def _grouped(command: Function) -> Function:
         "--group",
         type=TYPE,
         metavar="GROUP",
-        help="The group: path, name or id. Absent: / if you have permissions there, else the one group that you are "
+        help="The group: path, name or id. Default: / if you have permissions there, else the one group that you are "
         "in.",
     )(wrapped)  # type: ignore[return-value]
 

@@ -24,7 +24,7 @@ OPTIONS = {On.VM: "--vm", On.MEDIUM: "--medium", On.ALL_OF_USER: "--to"}
 @click.command()
 @click.argument("operation")
 @click.option("--user", type=resolve.USER, metavar="USER", help="The user (default: you).")
-@click.option("--group", type=where.TYPE, metavar="GROUP", help="The group. Absent: as elsewhere.")
+@click.option("--group", type=where.TYPE, metavar="GROUP", help="The group (default: as elsewhere).")
 @click.option("--vm", metavar="VM", help="The VM: its name or id.")
 @click.option("--medium", metavar="MEDIUM", help="The medium: its name or id.")
 @click.option("--to", type=resolve.USER, metavar="USER", help="The user that the operation acts on.")

@@ -868,10 +868,10 @@ class Methods(abc.ABC):
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
-            any host
-        together: VMs of a group with the same word are placed on the same host, as far as it can have them; this
-            comes before `spread`; empty: on any host
+        spread: VMs of a group with the same word are placed on different hosts, if there are enough; empty: on any
+            host
+        together: VMs of a group with the same word are placed on the same host, if it can run them all; this comes
+            before `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
@@ -1071,10 +1071,10 @@ class Methods(abc.ABC):
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, as far as there are enough; empty: on
-            any host
-        together: VMs of a group with the same word are placed on the same host, as far as it can have them; this
-            comes before `spread`; empty: on any host
+        spread: VMs of a group with the same word are placed on different hosts, if there are enough; empty: on any
+            host
+        together: VMs of a group with the same word are placed on the same host, if it can run them all; this comes
+            before `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
@@ -1302,7 +1302,7 @@ class Methods(abc.ABC):
         409 50224: the new group already has a medium with the name of a disk
         406 50225: the quota of a pool does not suffice
         409 50226: a disk is being changed, moved or converted
-        409 50227: a medium of the VM is none that the new group may see, or another VM has one of its disks
+        409 50227: the new group may not see one of the VM's media, or another VM has one of its disks
         409 50295: it is being moved to another host
         409 50228: the object has changed since the revision in the request
         """
@@ -1855,7 +1855,7 @@ class Methods(abc.ABC):
         409 48220: the host answers, so it is not lost
         406 48221: it is the server's own host
         406 48222: the host has another name
-        406 48223: it has no pool on RBD, or its address there is not known or shared
+        406 48223: it has no pool on RBD, or its address there is unknown, or other hosts have the same one
         500 48230: no cluster has blocklisted it; the message has their words
         """
         from velocity.contract import lost_hosts

@@ -57,8 +57,7 @@ class VmView(Wire, frozen=True):
     waiting: Annotated[list[str], Meta(description="fields whose change takes effect at the next start")]
     revision: Revision
     addresses: (
-        Annotated[list[str], Meta(description="all that are known, as `interfaces` tell them; absent: none")]
-        | UnsetType
+        Annotated[list[str], Meta(description="all known addresses, as in `interfaces`; absent: none")] | UnsetType
     ) = UNSET
     reserved: (
         Annotated[

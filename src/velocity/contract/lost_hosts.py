@@ -177,7 +177,12 @@ BLOCKLIST = Operation(
         Failure(48220, 409, Problem.NODE_ANSWERS, "the host answers, so it is not lost"),
         Failure(48221, 406, Problem.NODE_OWN, "it is the server's own host"),
         Failure(48222, 406, Problem.NODE_NAME_OTHER, "the host has another name"),
-        Failure(48223, 406, Problem.NO_BLOCKLIST, "it has no pool on RBD, or its address there is not known or shared"),
+        Failure(
+            48223,
+            406,
+            Problem.NO_BLOCKLIST,
+            "it has no pool on RBD, or its address there is unknown, or other hosts have the same one",
+        ),
         Failure(48230, 500, Problem.NOT_FENCED, "no cluster has blocklisted it; the message has their words"),
     ),
     ours=True,

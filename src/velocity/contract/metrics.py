@@ -48,7 +48,8 @@ class VmMetrics(Wire, frozen=True):
     disk_read: Annotated[Integers, Meta(description="bytes per second, all media together")]
     disk_written: Annotated[Integers, Meta(description="bytes per second, all media together")]
     spans: Annotated[
-        list[str], Meta(description="the hour, and those others that go back further than the one before them")
+        list[str],
+        Meta(description="the spans worth showing: hour, and each longer one with data from before the previous one"),
     ]
     net_received: (
         Annotated[

@@ -132,7 +132,7 @@ class NodeInfo(Wire, frozen=True):
     rbd_addresses: (
         Annotated[
             list[str],
-            Meta(description="by which the clusters of its pools on RBD know it, for the blocklist"),
+            Meta(description="its client addresses in the Ceph clusters of its pools on RBD, for the blocklist"),
         ]
         | UnsetType
     ) = UNSET

@@ -21,8 +21,7 @@ class OnItsWay(Wire, frozen=True):
 
     host: HostRef
     tid: (
-        Annotated[int, Meta(description="the task that moves it; absent: a server before this one began it")]
-        | UnsetType
+        Annotated[int, Meta(description="the task that moves it; absent: an earlier server began the move")] | UnsetType
     ) = UNSET
 
 

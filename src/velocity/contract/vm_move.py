@@ -68,7 +68,7 @@ MOVE = Operation(
             50227,
             409,
             Problem.MEDIUM_ATTACHED,
-            "a medium of the VM is none that the new group may see, or another VM has one of its disks",
+            "the new group may not see one of the VM's media, or another VM has one of its disks",
         ),
         Failure(50295, 409, Problem.VM_MOVING, "it is being moved to another host"),
         Failure(50228, 409, Problem.OLD_REVISION, "the object has changed since the revision in the request"),

@@ -219,7 +219,7 @@ def _as_refusals(url: Url) -> Iterator[None]:
             ) from None
         raise Broken(f"{url.authority} cannot be reached: check the URL, and whether the server is up") from None
     except (TimeoutError, httpcore.TimeoutException):
-        raise Broken(f"{url.authority} does not go on sending") from None
+        raise Broken(f"{url.authority} has stopped sending") from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         raise Broken(f"{url.authority} broke off") from None
 

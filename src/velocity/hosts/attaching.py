@@ -76,12 +76,12 @@ class AttachedAreas:
     def leaving(self, host: HostId) -> Iterator[None]:
         name, pools = self.hosts.called(host), self._only_of(host)
         if self._fleet.claims.given(host) != NOTHING:
-            words = f"a VM is on {name}, or just coming there: wait until that has ended, then move or delete it"
+            words = f"a VM is on {name}, or on its way there: wait until it is there, then move or delete it"
             raise Refused(Problem.NODE_BUSY, words, field="host")
         names, _ = self._reservations.taken()
         there = {mpid for _, mpid, _ in names} if host not in self.hosts.silent else set()
         if there & pools or any(map(self._reservations.coming, pools)):
-            words = f"a medium is in a pool of {name}, or just coming there: wait until that has ended, then move it"
+            words = f"a medium is in a pool of {name}, or on its way there: wait until it is there, then move it"
             raise Refused(Problem.NODE_BUSY, words, field="host")
         self.hosts.leaving[host] = pools
         self._declare()

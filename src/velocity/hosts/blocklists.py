@@ -66,7 +66,9 @@ class Blocklists:
                     await self._store.note_clients(replace(member, clients=clients))
                     self._roster.change(member.host, clients=clients)
                 except Refused as refused:  # it is tried again at the next look
-                    log.debug("by which addresses %s is known is not kept yet: %s", member.name, refused.message)
+                    log.debug(
+                        "the addresses of %s in its Ceph clusters are not stored yet: %s", member.name, refused.message
+                    )
 
     def of(self, host: HostId) -> Blocklisting | None:
         return self._disks.blocklisted.get(host)
@@ -122,7 +124,7 @@ class Blocklists:
         if not member.clients:
             raise Refused(
                 Problem.NO_BLOCKLIST,
-                f"{member.name} has no pool on RBD, or has not told yet by which address its cluster knows it: "
+                f"{member.name} has no pool on RBD, or has not yet reported its address in the cluster: "
                 "nothing can be blocklisted",
                 field="host",
             )
@@ -191,7 +193,7 @@ def _lacks(vm: VmWrites, mpids: Collection[int]) -> str:
     if vm.obstacle:
         return vm.obstacle
     if not vm.objects:
-        return "it writes to no disk, so a blocklist stops nothing of it"
+        return "it writes to no disk, so a blocklist has no effect on it"
     elsewhere = sorted({ref.pool for ref in vm.objects} - set(mpids))
     return f"it may also write to pool {elsewhere[0]}, where its host is not blocklisted" if elsewhere else ""
 

@@ -50,7 +50,7 @@ NO_FACTS = HostFacts("", "", "", "", "", (), {}, 0, 0)
 
 @dataclass
 class JoinedHost:
-    """The way to one host. `trouble`: why it does not answer; `attached`: what was attached last."""
+    """The connection to one host. `trouble`: why it does not answer; `attached`: what was attached last."""
 
     link: Link
     authority: Sealed
@@ -139,7 +139,7 @@ class Connector:
     # One host
 
     async def _leave_absent(self, member: Member) -> None:
-        """Attach it without a way to it: its VMs and pools are shown in their last known state."""
+        """Attach it without a connection: its VMs and pools are shown in their last known state."""
         if member.known is not None:
             await self._attaching.attach(_attached(member, *absent(member.known.facts, _no_way(member))))
 
@@ -149,7 +149,7 @@ class Connector:
             way.poke.clear()
             try:
                 failures = await self._ask(host, way, failures)
-            except Exception:  # a programming error must not end the way to a host
+            except Exception:  # a programming error must not end the connection to a host
                 failures += 1
                 log.exception("the host %d could not be followed", host)
             with contextlib.suppress(TimeoutError):
@@ -234,7 +234,7 @@ class Connector:
         try:
             await self._store.note(member)
         except Refused as error:
-            log.warning("what %s told is not kept: %s", member.name, error.message)
+            log.warning("what %s reported cannot be stored: %s", member.name, error.message)
 
     # Its certificate
 
@@ -290,7 +290,7 @@ def _no_way(member: Member) -> str:
             f"--again {member.name}` here, then `velocity node join --former-server` there"
         )
     return (
-        f"{member.name} has to join again, as this database was moved here without what signs for hosts: "
+        f"{member.name} has to join again, as this database was moved here without the key that signs for hosts: "
         f"`velocity node token --again {member.name}`"
     )
 

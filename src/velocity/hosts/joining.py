@@ -109,9 +109,11 @@ class Joining:
         self.authority = renewed
         try:
             await self._store.renew_authority(renewed)
-            log.info("the certificate that signs for hosts was renewed")
+            log.info("the certificate of the authority that signs for hosts was renewed")
         except Refused as refused:  # the next start renews it again
-            log.warning("the new certificate that signs for hosts is not kept: %s", refused.message)
+            log.warning(
+                "the renewed certificate of the authority that signs for hosts cannot be stored: %s", refused.message
+            )
 
     async def ensure_authority(self) -> Sealed:
         """The authority, or a new one, for the caller to store.

@@ -1,7 +1,7 @@
 """The use cases of lost hosts: fencing, and confirming that one is dead.
 
-Silence proves nothing. What does is a fence agent that has powered the machine off, or a person; and for VMs whose
-disks are all on RBD, that its cluster takes nothing from that host any more.
+Silence proves nothing. There are three proofs: a fence agent has powered the machine off; a person confirms that it is
+off; or, for VMs whose disks are all on RBD, the cluster refuses all writes from that host.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ class LostHosts:
                 await self.blocklists.note_clients()
                 await self.blocklists.lift()
             except Exception:  # a programming error here must not keep a host from being fenced
-                log.exception("blocklists could not be looked after")
+                log.exception("blocklists could not be checked")
             for member in list(self._roster):
                 try:
                     await self._fence_if_due(member)

@@ -263,7 +263,7 @@ class MemberStore(Protocol):
 
 
 class Link(Protocol):
-    """The way to one node, across reconnections."""
+    """The connection to one node, which may be made again and again."""
 
     @property
     def node(self) -> NodeCalls: ...
@@ -295,7 +295,7 @@ class Dialing(Protocol):
         """A certificate for a node. Raises `Refused(NOT_A_CERTIFICATE_REQUEST)`."""
 
     def dial(self, member: Member, authority: Sealed, known: HostFacts) -> Link:
-        """A way to a node that has joined. Nothing is sent yet."""
+        """A connection to a node that has joined. Nothing is sent yet."""
 
 
 class Connections(Protocol):

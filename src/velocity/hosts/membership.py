@@ -196,7 +196,9 @@ class Membership:
             if member.own:
                 raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
             answers = not self._connections.trouble(member.host)
-            pools = self._roster.pools_of(member) if answers else set()  # of one that is lost, nobody gets anything
+            pools = (
+                self._roster.pools_of(member) if answers else set()
+            )  # media of a lost host cannot be fetched, so they do not keep it
             _check_empty(member, await self._store.holds(member.host, pools), self.lost.state(member))
             plan.step("delete", "host", member.name, id=member.host)
             plan.stop_here()

@@ -52,8 +52,9 @@ class AttachedHost:
 CONFLICTS = {
     "twice": "host {here} declares a pool {pool}, and so does host {there}: give one of them another number in its "
     "settings; until then the one of {there} is used",
-    "half": "hosts {here} and {there} declare a pool {pool}, and only one of them says `shared`: say it in the "
-    "settings of both, if it is one directory on storage that both have mounted; else give one of them another number",
+    "half": "hosts {here} and {there} declare a pool {pool}, and only one of them declares it as `shared`: do so in "
+    "the settings of both if it is one directory on storage that both have mounted; otherwise give one of them another "
+    "number",
     "nowhere": "host {here} does not reach the storage of the shared pool {pool}: `velocity doctor` there says what is "
     "lacking",
     "absent": "host {here} does not reach the storage of the shared pool {pool}, as host {there} does: `velocity "

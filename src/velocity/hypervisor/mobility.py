@@ -92,7 +92,7 @@ class Mobility(Protocol):
     ) -> AsyncIterator[MoveProgress]:
         """On the source, for a RUNNING machine: returns when it is HANDED, and the target has everything.
 
-        The serial streams that are open end with its last output here: they go on at the target, or after `back`.
+        The serial streams that are open end with its last output here: they continue at the target, or after `back`.
         Reports progress at least every second. If the caller abandons it, if it raises, or if anybody is killed, the
         guest continues here: the source drives the move itself, and does not stop a guest for longer than ten seconds.
         After an abandoned call, or `Unknown`, `facts` says what became of it once the target is known to be released or

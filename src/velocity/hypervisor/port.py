@@ -1,15 +1,14 @@
 """What Velocity asks of a hypervisor: small Protocols that QEMU on one host and many hosts together implement.
 
-The law of these calls:
-
+The rules of these calls:
 - An `Incarnation` names one run of one machine. The store gives the epoch, one more with each start, in the commit
-  that precedes it; a host refuses to start a lower one, or one that it has said to be `ABSENT` or has stopped.
+  that precedes it; a host refuses to start a lower one, or one that it has stopped or has reported as `ABSENT`.
 - A call names its host and has its caller's deadline, in seconds. It ends as done, as refused (`HypervisorError`: it
-  did not happen, and nothing of it remains) or as unknown (`Unknown`: it may still happen). Unknown is answered by
-  asking `facts` until a fact comes, never with a second deed.
+  did not happen, and nothing of it remains) or as unknown (`Unknown`: it may still happen). After `Unknown`, ask for
+  `facts` until a fact comes; never make the call a second time instead.
 - A state never follows from silence. Absence is a fact only in a listing that is complete, or where `facts` says so.
 - What is observed is a fact with a number; of two facts of one run, the one with the higher number holds. A call that
-  is done returns a number: the news up to it tell what it did.
+  is done returns a number: the news up to that number show what it did.
 - Values are tagged structs: the same calls can cross a wire.
 """
 
@@ -70,7 +69,7 @@ class NoAgent(HypervisorError):
 
 
 MOST_ENCODED = 4 * (((1 << 20) // 3) + 2)
-"""Bytes of base64 that are kept of an agent's output: a little more than 1 MiB takes."""
+"""Bytes of base64 that are kept of an agent's output: slightly more than 1 MiB of data needs."""
 
 
 class Stop(enum.Enum):

@@ -92,7 +92,7 @@ def _wrong(one: Image) -> str | None:
     if one.sha256 is not None and one.checksums is not None:
         return "`sha256` and `checksums` exclude each other: with the first, the second says nothing more"
     if one.keys is None and one.signature is not None:
-        return "`signature` needs `keys`, the file of those that are believed"
+        return "`signature` needs `keys`, the file with the trusted keys"
     if one.keys is not None and (trouble := _trouble(Path(one.keys), one)) is not None:
         return trouble
     return "http:// needs the `sha256` of the file" if plain and one.sha256 is None else None

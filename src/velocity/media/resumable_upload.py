@@ -152,7 +152,7 @@ class Resumable:
                 await self._upload.sync()
                 await self._store.note_upload(self.name, received, int(self.touched))
         except Refused as refused:
-            log.warning("the upload of %r: what has come cannot be noted now: %s", self.request.name, refused.message)
+            log.warning("the upload of %r: its progress cannot be stored now: %s", self.request.name, refused.message)
         else:
             self.stored = replace(self.stored, received=received)
 

@@ -187,7 +187,7 @@ class Metrics:
         self._measured[uuid] = Measured(who, now, usage, values, since)
 
     def _began(self, keeper: Keeper, usage: Usage) -> int:
-        """When the run began: one that has moved to another host goes on there in a younger process."""
+        """When the run began: one that has moved to another host continues there in a younger process."""
         process, run = round(self._times.wall() - usage.age), keeper.progress.run
         return min(process, run.began_at) if run is not None and run.began_at else process
 

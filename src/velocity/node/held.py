@@ -49,7 +49,7 @@ class Held:
         try:
             with self._to.raising(self._lost):
                 await self._rpc.write(message)
-        except asyncio.InvalidStateError:  # it has ended: what came of it tells why
+        except asyncio.InvalidStateError:  # it has ended: its result says why
             await self.read()
             raise self._lost("the host has ended this stream") from None
 

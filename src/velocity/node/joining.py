@@ -83,7 +83,7 @@ def accept(data_dir: Path, draft: Draft, token: NodeToken, answer: Joined) -> No
         certificates.check(own.shown)
     except ValueError as error:
         raise BadAnswer(str(error)) from None
-    places.term(data_dir).unlink(missing_ok=True)  # who has this authority now begins anew, as after a lost database
+    places.term(data_dir).unlink(missing_ok=True)  # terms may begin anew, as after a lost database
     KeptCopies(places.copies(data_dir)).drop()  # they are of another server's database, or of before
     identity.write(data_dir, own)
     places.draft(data_dir).unlink(missing_ok=True)

@@ -137,7 +137,7 @@ class Node:
             try:
                 await serve(held, requests, context)
             except (asyncio.CancelledError, Abandoned):
-                if call.gives is Incoming:  # its leader may come again, and go on with it
+                if call.gives is Incoming:  # its leader may come back and continue it
                     with contextlib.suppress(Refused):
                         await held.leave()
                 raise

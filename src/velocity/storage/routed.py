@@ -30,7 +30,7 @@ from velocity.storage.routed_trash import RoutedTrash
 from velocity.storage.ways import Part, Survey, Ways
 
 AGAIN = 2.0
-"""Seconds until a host that did not respond is told again where an object belongs."""
+"""Seconds until a host that did not respond is sent again where an object belongs."""
 SETTLE = 10.0
 """Seconds to wait until a host has heard that an unfinished object is not wanted any more."""
 

@@ -154,7 +154,7 @@ class Database:
                 if not self.lock.look():
                     self.doubt()
             except Exception:  # a bug of ours, which the next check may not meet
-                log.exception("who leads the database could not be looked at")
+                log.exception("the leadership of the database could not be checked")
 
     def doubt(self, sure: str = "") -> None:
         """Check now whether another server leads, as somebody claims. Blocks; called in a thread.

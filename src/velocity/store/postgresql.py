@@ -204,7 +204,7 @@ BY_WORDS = (
         r"certificate|private key file",
         "its client certificate cannot be used: correct sslcert and sslkey in `database`",
     ),
-    (r"negotiation|expected authentication request", "what answers there is no PostgreSQL: correct host and port"),
+    (r"negotiation|expected authentication request", "the program there is not PostgreSQL: correct host and port"),
     (r"invalid (\w+) value|invalid integer value|unrecognized value", "an option of `database` has no such value"),
     (r"definition of service", "its service is in no pg_service.conf: correct `service` in `database`"),
     (r"connection refused", ABSENT + " (connection refused)"),

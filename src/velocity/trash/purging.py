@@ -230,9 +230,9 @@ class Purging:
         try:
             await self.sweep(by_age=self.steady.is_steady())
         except Refused as refused:
-            log.info("the trash is looked through later: %s", refused.message)
+            log.info("the trash will be checked later: %s", refused.message)
         except Exception:
-            log.exception("the trash could not be looked through")
+            log.exception("the trash could not be checked")
 
     async def _sweep_ever(self, every: float) -> None:
         while True:

@@ -342,7 +342,7 @@ def test_a_guest_whose_host_is_silent_runs_elsewhere_once_that_is_fenced(moving:
         off.touch()
         at_last(lambda: moving.where() == ["a"], "its QEMU elsewhere")
         at_last(lambda: hosts.state(moving.vmid) == "RUNNING", "its state")
-        at_last(lambda: "it goes on, with the firmware variables of 20" in hosts["a"].log(), "which variables it has")
+        at_last(lambda: "it continues, with the firmware variables of 20" in hosts["a"].log(), "which variables it has")
         say(f"hosts: a VM runs elsewhere {time.monotonic() - killed:.1f} s after the power of its host was cut")
         off.unlink()
         b.reboot()

@@ -2,7 +2,7 @@
 import type { Vm } from "@/api/live";
 
 export const RESERVED = "reserved";
-export const RESERVED_HINT = "NAT keeps this address for the VM. The guest was not heard to use it yet.";
+export const RESERVED_HINT = "NAT reserves this address for the VM. The guest has not been seen using it yet.";
 
 type Has = Pick<Vm, "addresses" | "reserved">;
 

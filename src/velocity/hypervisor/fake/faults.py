@@ -45,7 +45,7 @@ class Faults:
         self._under_way: list[tuple[UUID, Callable[[], None], bool]] = []
 
     def lose(self, host: HostId) -> None:
-        """The host does not answer any more, if it did. Its machines go on."""
+        """The host does not answer any more, if it did. Its machines keep running."""
         if host not in self._state.lost:
             self._state.lost.add(host)
             self._state.news[host].put_nowait(None)

@@ -153,9 +153,9 @@ class AgentChannel:
             await self._send(line)
             answer = msgspec.json.decode((await self._line()).rpartition(MARK)[2], type=_Answer)
             if answer.error is None and not bytes(answer.result):
-                raise Nonsense("its answer is none")
+                raise Nonsense("its answer has neither a result nor an error")
         except (OSError, Nonsense, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Unknown(f"{NO_ANSWER} as agents do: {plain(error)}") from None
+            raise Unknown(f"{NO_ANSWER} in a valid form: {plain(error)}") from None
         return answer
 
     async def _send(self, line: bytes) -> None:

@@ -94,7 +94,7 @@ class EventInterpreter:
                     plain(data.get("reason", "")),
                 )
             case "STOP" if self.leaving and self._cause is None:
-                pass  # to be handed over, or to go on
+                pass  # to be handed over, or to continue
             case "MIGRATION" if data.get("status") == "completed":
                 if self.arriving:
                     self.record_fact(Fact.RECEIVED, FactCause.ASKED)

@@ -171,7 +171,7 @@ class QemuMachines:
             end = self._news.ends.get(who.machine)
             if end is not None and end.who == who:
                 del self._news.ends[who.machine]
-                # If the wait is cancelled, the work goes on to its end: a start waits for that.
+                # If the wait is cancelled, the work is still completed: a start waits for that.
                 await asyncio.shield(self._watched.drop(who))
 
     async def news(self, host: HostId) -> AsyncIterator[FactReport]:

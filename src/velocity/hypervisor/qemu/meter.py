@@ -67,7 +67,7 @@ def total(devices: Any, name: str) -> int:
     except (TypeError, LookupError):
         counted = [None]
     if not all(type(one) is int and 0 <= one < 1 << 64 for one in counted):
-        raise Unknown("QEMU's block statistics make no sense")
+        raise Unknown("QEMU's block statistics are invalid")
     return sum(counted)
 
 

@@ -76,7 +76,7 @@ class _Client(QMPClient):
         data = msg.get("data")
         try:
             self._heard(str(msg["event"]), data if isinstance(data, dict) else {})
-        except Exception:  # the connection goes on
+        except Exception:  # the connection stays open
             log.exception("unknown QEMU event: %r", plain(msg["event"]))
 
     async def _on_message(self, msg: Message) -> None:

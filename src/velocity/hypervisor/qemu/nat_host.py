@@ -59,7 +59,7 @@ def notes(bridge: Nat) -> Iterator[str]:
         settings = " and ".join(f"net.{name.replace('/', '.')}" for name in on)
         yield f"this host forwards packets ({settings}), as NAT needs"
     if not bridge.exists():
-        yield "it is created when a guest needs it"
+        yield "the bridge is created when a guest needs it"
 
 
 def problems(bridge: Nat) -> Iterator[str]:
@@ -76,8 +76,8 @@ def problems(bridge: Nat) -> Iterator[str]:
         yield "this host does not forward packets: sysctl -w net.ipv4.ip_forward=1"
     for chain in nat_table.blockers(bridge.bridge):
         yield (
-            f"the chain {chain} lets nothing through that it does not know: let it accept what comes in by "
-            f"{bridge.bridge}, and replies to that (docs/install.md#networks says how with Docker, ufw and firewalld)"
+            f"the chain {chain} drops packets that it has no rule for: let it accept packets that come in by "
+            f"{bridge.bridge}, and their replies (docs/install.md#networks says how with Docker, ufw and firewalld)"
         )
 
 

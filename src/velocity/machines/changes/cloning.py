@@ -275,7 +275,7 @@ class Cloning:
         """Waits for a host that does not respond; the source is free meanwhile."""
 
         async def attempt() -> None:
-            # cancelled, it goes on in the keeper, and would leave what is removed meanwhile
+            # if cancelled, it continues in the keeper, and would leave behind what is removed meanwhile
             await ended(asyncio.ensure_future(draft.source.alone(lambda: self._copy_variables(draft))))
 
         of, to, hosts = draft.source.machine.host, draft.machine.host, self._fleet.hosts.attached

@@ -181,7 +181,7 @@ class Mirroring:
 
         host = self._fleet.hosts.attached.called(copy.keeper.machine.host)
         try:
-            # cancelled, a turn goes on in the keeper: so each is completed, and only the wait between them is cancelled
+            # a cancelled turn continues in the keeper: so each is completed, and only the wait between is cancelled
             await (reach(lambda: whole(turn()), host, unknown=Unknown) if again else turn())
         except HypervisorError as error:
             raise self._refused(copy, error) from None

@@ -87,7 +87,7 @@ class Evacuation:
             return host
         except Refused as refused:
             if silent:
-                return silent[0]  # whoever prepares the start says so
+                return silent[0]  # the code that prepares the start says so
             called = self._hosts.attached.called(machine.host)
             how = "confirmed dead" if machine.host in self.evacuated.dead else "lost, and blocklisted on Ceph"
             words = f"{vm.called} is on {called}, which is {how}: {refused.message}"
@@ -158,7 +158,7 @@ class Evacuation:
         since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
         called = self._hosts.attached.called(host)
-        log.warning("%s was blocklisted on Ceph by %s, and %d of its VMs have ended by that", called, by, len(machines))
+        log.warning("%s was blocklisted on Ceph by %s, which ended %d of its VMs", called, by, len(machines))
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             if keeper.machine.uuid in machines:
@@ -170,7 +170,7 @@ class Evacuation:
             self._elsewhere(machine)
         except Refused as refused:
             return f"; it cannot be started elsewhere: {refused.message}"
-        return f": a start gives it to another host{self._carried(machine)}"
+        return f": a start brings it to another host{self._carried(machine)}"
 
     async def returned(self, host: HostId) -> bool:
         """The host responds, and runs nothing that has ended. Returns whether it was dead until now."""
@@ -179,8 +179,8 @@ class Evacuation:
         try:
             await self.evacuated.returned(host)
         except Refused as refused:
-            log.warning("that %s has returned is not written yet: %s", self._hosts.attached.called(host), refused)
-            self._hosts.doubt(host, "its return could not be written down")  # to be noticed again, and stored
+            log.warning("the return of %s is not stored yet: %s", self._hosts.attached.called(host), refused)
+            self._hosts.doubt(host, "its return could not be stored")  # to be noticed again, and stored
             return False
         log.info("%s has returned", self._hosts.attached.called(host))
         return True

@@ -173,7 +173,7 @@ class KeptVariables:
         except zlib.error:
             raise Refused(Problem.UNAVAILABLE, "the copy of its firmware variables cannot be read") from None
         await put_variables(one.storage, machine.uuid, _whole(unpacked))
-        log.info("vm %d: it goes on%s", machine.vmid, self.told(machine))
+        log.info("vm %d: it continues%s", machine.vmid, self.told(machine))
 
     async def forget(self, machine: UUID) -> None:
         """The machine was removed permanently. A copy that cannot be removed now is removed at the next start."""

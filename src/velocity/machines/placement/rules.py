@@ -211,14 +211,14 @@ def _each(hosts: Sequence[Candidate], lacking: Mapping[HostId, str]) -> str:
 
 def _why(best: Candidate, fit: Sequence[Candidate], wanted: Wanted) -> str:
     if best.host == wanted.stays:
-        return "what it is made of is there"
+        return "its disks are there"
     if len(fit) == 1:
         return "it is the only host that can have it"
     beside, spec = wanted.beside, wanted.spec
     if (there := beside.together.get(best.host, 0)) and any(beside.together.get(one.host, 0) < there for one in fit):
-        return f"of {len(fit)} hosts that can have it, it has the most VMs to be together with by {spec.together!r}"
+        return f"of {len(fit)} hosts that can have it, it has the most VMs with `together` {spec.together!r}"
     fewest = min(beside.apart.get(one.host, 0) for one in fit)
     if any(beside.apart.get(one.host, 0) > fewest for one in fit):
-        return f"of {len(fit)} hosts that can have it, it has the fewest VMs to be apart by {spec.spread!r}"
+        return f"of {len(fit)} hosts that can have it, it has the fewest VMs with `spread` {spec.spread!r}"
     said = f"of {len(fit)} hosts that can have it, most of its memory is left"
     return f"{said}: {best.left} of {best.facts.memory} MiB" if wanted.told else said

@@ -277,7 +277,7 @@ class Observer:
     def _fail(self, error: Exception) -> None:
         """It does not respond, or has failed unexpectedly: no exception ends the watch over its machines."""
         if not isinstance(error, HypervisorError) and not self.lost:
-            log.error("host %d: what it does cannot be found out", self._host, exc_info=error)
+            log.error("host %d: its runs cannot be determined", self._host, exc_info=error)
         self._lose(str(error) or repr(error))
 
     def _lose(self, words: str) -> None:

@@ -68,7 +68,7 @@ class Presence:
             with self._looking:
                 return self._identity.look(expected)
         except OSError as error:
-            log.warning("pool %r (%d) cannot be looked at: %s", self._places.name, self._places.mpid, error)
+            log.warning("pool %r (%d) cannot be examined: %s", self._places.name, self._places.mpid, error)
             return PoolMark()
 
     def _look(self, names: Names | None) -> PoolState:

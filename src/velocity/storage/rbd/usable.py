@@ -28,8 +28,8 @@ def lacks(pool: RadosPool) -> str:
     except OSError as error:
         if error.errno == errno.ESHUTDOWN:
             return (
-                "the cluster takes nothing from this host, whose address is on its blocklist: "
-                "the server takes it off when this host answers it; or run `ceph osd blocklist rm ADDRESS:0/0`"
+                "the cluster refuses writes from this host, whose address is on its blocklist: the server takes it off "
+                "when this host answers the server; or run `ceph osd blocklist rm ADDRESS:0/0`"
             )
         return f"{words_of(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
     name = f"check.{uuid4()}"
@@ -54,7 +54,7 @@ def hampers(pool: RadosPool) -> str:
         pool.ceph("osd", "blocklist", "rm", f"{NOBODY}:0/0")
     except PermissionError:
         return (
-            f"user {pool.user!r} may take no host off the cluster's blocklist again: give it the right by `ceph auth "
+            f"user {pool.user!r} may not take hosts off the cluster's blocklist: give it that right with `ceph auth "
             f"caps client.{pool.user} mon 'profile rbd, allow command \"osd blocklist\" with blocklistop=rm' osd ...`"
         )
     except OSError as error:

@@ -47,11 +47,11 @@ const WORDS = {
   },
 };
 
-/** What runs there, or did when it was heard last. */
+/** What runs there, or did when it last responded. */
 function onIt(host: NodeInfo, vms: readonly { name: string }[]): string {
   const lost = host.state !== "online";
   if (vms.length === 0) return lost ? "No VM was running on it." : "No VM runs on it.";
-  return `${lost ? "When it was heard last, these ran on it" : "These run on it"}: ${namesOf(vms)}.`;
+  return `${lost ? "When it last responded, these ran on it" : "These run on it"}: ${namesOf(vms)}.`;
 }
 
 const PATHS = {

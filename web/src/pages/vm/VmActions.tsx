@@ -68,7 +68,7 @@ export function VmActions({ vm }: { vm: Vm }) {
         <ActionMenu name={`More that can be done with ${vm.name}`}>
           {has("boot") && vm.state === "STOPPED" && (
             <DropdownItem
-              description="Before its first instruction: Resume goes on"
+              description="Before its first instruction: Resume continues"
               onClick={() => void runOnVms([vm], HOLD)}
             >
               {HOLD.title}

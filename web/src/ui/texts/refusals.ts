@@ -75,7 +75,7 @@ const SENTENCES: readonly (readonly [sentence: string, ...codes: number[]])[] = 
   ["That user no longer exists, or you may not see them.", 2110, 2310, 2410, 4210, 4310, 20110],
   ["A user with that name already exists. Choose another name.", 2220],
   ["The group cannot be the home of more users:", 2221, 2421],
-  ["That user cannot be removed: nobody removes root or themselves.", 2320],
+  ["That user cannot be removed: root stays, and users cannot remove themselves.", 2320],
   ["There is no such permission. Reload the page: it may be of another version.", 4212, 4312, 20111],
   ["You can grant only what you may do yourself:", 4220],
   ["Root keeps all permissions on the root group.", 4320],

@@ -46,7 +46,7 @@ async def alter(change: Change) -> None:
 
 
 async def _try(change: Change, disk: DiskSpec | None, work: Coroutine[Any, Any, None]) -> None:
-    """What QEMU or the guest refuses has to wait; the rest goes on."""
+    """What QEMU or the guest refuses has to wait; the rest is done."""
     try:
         await work
     except (Unknown, NotRunning):

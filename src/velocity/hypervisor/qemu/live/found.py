@@ -42,7 +42,7 @@ def read(peripherals: Any, objects: Any, opened: Any, blocks: Any) -> Found:
                 found.copied[int(copy[2])] = int(copy[1])
         found.media = dict(_media(blocks))
     except (TypeError, KeyError, AttributeError):
-        raise HypervisorError("QEMU's answers about its devices make no sense") from None
+        raise HypervisorError("QEMU's answers about its devices are invalid") from None
     return found
 
 

@@ -220,7 +220,7 @@ class Departure:
         await self._until(lambda: self._ended >= set(jobs))
         await self._execute("migrate-continue", state="pre-switchover")
         await self._until(lambda: self._migration == "completed")
-        self._entry.qemu.serial.finish()  # whoever listens goes on where the guest does
+        self._entry.qemu.serial.finish()  # readers continue where the guest does
         self._tell(MovePhase.HANDING_OVER, 1, 1)
 
     # What is heard of it

@@ -90,7 +90,7 @@ async def _undone(entry: RunEntry) -> bool:
         await asyncio.sleep(AGAIN)
     status = await _status(qemu)
     if status == STANDS_STILL:  # not for long
-        raise HypervisorError("it does not go on yet")
+        raise HypervisorError("it does not continue yet")
     await clear(qemu)
     return status == HANDED
 

@@ -102,7 +102,7 @@ function Ended({ ended }: { ended: Executed }) {
 }
 
 function endWords({ running, signal, exit_status: status }: Executed): string {
-  if (running) return "It has not ended in time, and goes on in the guest.";
+  if (running) return "It has not ended in time, and continues in the guest.";
   if (signal !== undefined) return `It was ended by signal ${signal}.`;
   return status === 0 ? "It ended without an error." : `It ended with status ${status}.`;
 }

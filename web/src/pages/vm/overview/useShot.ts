@@ -13,7 +13,7 @@ export function useShot(vm: Vm, display: string, width: number): { url?: string;
   // biome-ignore lint/correctness/useExhaustiveDependencies: another state may be another picture at once
   useEffect(() => {
     if (lost) {
-      setShot({ failed: "It does not respond: nobody knows what it shows." });
+      setShot({ failed: "It does not respond: its screen cannot be read." });
       return;
     }
     const path = `/v/vm/screen?${new URLSearchParams({ vmid: String(vmid), display, width: String(width) })}`;
