@@ -19,6 +19,7 @@ interface Props<T> extends Chosen {
   rowKey: (row: T) => Key;
   rowName: (row: T) => string;
   rowActions: ((row: T) => ReactNode) | undefined;
+  actionsWidth: string | undefined;
   marked: Key | undefined;
   order: Order;
   onSort: (order: Order) => void;
@@ -87,6 +88,7 @@ export function Rows<T>(props: Props<T>) {
           allChosen={selected && allChosen}
           onChooseAll={onChooseAll}
           hasActions={rowActions !== undefined}
+          actionsWidth={many ? props.actionsWidth : undefined}
         />
         <tbody className="pf-v6-c-table__tbody">
           {many ? (
