@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.host import Host, hosting
-from tests.web.conftest import people
+from tests.web.conftest import NewPerson, people
 from tests.web.person import Person
 from velocity.client import Client
 from velocity.contract.machines import Nic
@@ -55,6 +55,24 @@ def test_what_can_be_done_with_a_row_of_a_long_list_is_in_sight(someone: Person,
     rows = someone.page.locator(".v-rows-many")
     expect(rows.locator("tbody tr td:last-child button").last).to_be_attached()
     someone.settle()
+    assert rows.evaluate(OUTSIDE) == []
+
+
+COLUMNS = '["state","group","cpus","memory","usage","taken","addresses","macs","uptime","nics","displays","autostart"]'
+NARROW = """rows => [...rows.querySelectorAll("tbody tr[data-index] td")].filter(one => one.clientWidth < 40)
+    .map(one => `${one.dataset.label} ${one.clientWidth}`)"""
+
+
+@pytest.mark.holds("PAGE-9701")
+def test_in_a_long_list_with_many_columns_none_of_them_gives_way_to_the_others(crowd: Host, person: NewPerson) -> None:
+    one = person(crowd.url)
+    one.enter("root")
+    one.page.evaluate("all => localStorage.setItem('velocity.columns.vms', all)", COLUMNS)
+    one.open("/vms")
+    rows = one.page.locator(".v-rows-many")
+    expect(rows.get_by_role("columnheader", name="Autostart")).to_be_attached()
+    one.settle()
+    assert rows.evaluate(NARROW) == []
     assert rows.evaluate(OUTSIDE) == []
 
 
