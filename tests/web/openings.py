@@ -173,6 +173,7 @@ DIALOGS = (
     dialog("pages/vms/ScreenSearch", "/vms", "Search screens"),
     dialog("ui/ForceOff", "/vms", "Actions of runs", press("Force off…")),
     dialog("ui/DeleteVms", "/vms", "Actions of web", press("Delete…")),
+    dialog("pages/vms/Stop", "/vms", "Stop runs"),
     dialog("pages/tasks/useCancel", "/tasks", "Cancel Importing slow"),
     dialog("pages/media/columns", "/media", "Warning about packed.qcow2"),
     dialog("pages/media/DeleteMedia", "/media", "Actions of spare", press("Delete…")),

@@ -161,8 +161,38 @@ def test_a_vm_is_renamed(host: Host, root: Person) -> None:
     clicks.on(page.get_by_role("menuitem", name="Rename…"))
     field.fill("web")
     clicks.button("Rename")
-    expect(page.get_by_role("heading", level=1)).to_have_text("web")
+    expect(page.get_by_role("link", name="web", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
     assert clicks.made <= MOST
+
+
+@pytest.mark.holds("PAGE-9700")
+def test_a_vm_is_stopped_restarted_and_changed_from_its_row(host: Host, root: Person) -> None:
+    for one in "web", "db":
+        host.ok("vm", "create", one, "--memory", "64M")
+    host.ok("vm", "start", "web")
+    root.go("/vms?find=web")
+    page, row = root.page, root.page.get_by_role("row").filter(has_text="web")
+    dialog, search = page.get_by_role("dialog"), page.get_by_role("textbox", name="Search virtual machines")
+    row.get_by_role("button", name="Restart web").click()
+    dialog.get_by_role("button", name="Restart", exact=True).click()
+    expect(page.get_by_text("web is restarting")).to_be_visible()
+    host.ok("vm", "start", "web")
+    row.get_by_role("button", name="Stop web").click()
+    expect(dialog).to_contain_text("The guest is asked to shut down")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert vm(host, "web")["state"] == "RUNNING"
+    row.get_by_role("button", name="Stop web").click()
+    dialog.get_by_role("button", name="Stop", exact=True).click()
+    expect(row).to_contain_text("Stopped")
+    for words in "Rename…", "Clone…", "Move to another group…", "Move to another host…":
+        row.get_by_role("button", name="Actions of web").click()
+        page.get_by_role("menuitem", name=words).click()
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+    expect(search).to_have_value("web")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
 
 
 @pytest.mark.holds("PAGE-48")

@@ -161,6 +161,18 @@ def test_what_is_typed_before_the_palette_is_there_is_meant_for_it(furnished: Ho
     assert page.url.endswith("/vms")
 
 
+@pytest.mark.holds("PAGE-97")
+def test_what_is_typed_while_the_palette_opens_is_not_lost(furnished: Host, person: NewPerson) -> None:
+    one = person(furnished.url)
+    one.enter("root", "/vms")
+    expect(one.page.get_by_role("link", name="web", exact=True)).to_be_visible()
+    one.until(lambda: any("/assets/Palette-" in asked for asked in one.asked))  # loaded before it is opened
+    one.settle()
+    one.page.keyboard.press("Control+k")
+    one.page.keyboard.type("create a user", delay=10)
+    expect(one.page.get_by_role("combobox")).to_have_value("create a user")
+
+
 def test_the_tree_of_groups_by_arrows(somebody: Person) -> None:
     page = somebody.page
     shown(somebody, "/groups")

@@ -1,7 +1,7 @@
 /** The command palette (Ctrl-K): every place, VM, medium, group and user by a few letters, and what can be done with a VM. */
 
 import { Modal, ModalBody, TextInput, Title } from "@patternfly/react-core";
-import { type KeyboardEvent, type RefObject, useId, useMemo, useState } from "react";
+import { type KeyboardEvent, type RefObject, useId, useLayoutEffect, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMay, useObjects, type Vm } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
@@ -61,7 +61,9 @@ export default function Palette({
   onClose: () => void;
   showHelp: () => void;
 }) {
-  const [words, setWords] = useState(() => typed.current);
+  const [words, setWords] = useState("");
+  // React may show it some time after it has made it: until then, what is typed is gathered
+  useLayoutEffect(() => setWords(typed.current), [typed]);
   const [at, setAt] = useState(0);
   const list = useId();
   const [dangerous, setDangerous] = useState<Vm>();

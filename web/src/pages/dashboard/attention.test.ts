@@ -216,6 +216,7 @@ test("what hurts most stands first: what should run, pools away, no KVM, what is
     "memory",
     "task-3",
   ]);
+  expect(all.at(-1)?.to).toBe("/tasks?task=3"); // which is marked there
   const kvm = all.find((one) => one.key === NO_KVM);
   expect([kvm?.message, kvm?.dismiss]).toEqual([expect.stringContaining("This host has no /dev/kvm"), NO_KVM]);
 });

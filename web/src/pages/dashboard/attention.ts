@@ -207,6 +207,6 @@ const ofTask = (task: TaskInfo): Matter => ({
   danger: false,
   title: `${titleOf(task)} failed`,
   message: task.message ?? "It failed without a message.",
-  to: "/tasks",
+  to: `/tasks?task=${task.tid}`,
   dismiss: `task-${task.tid}`,
 });

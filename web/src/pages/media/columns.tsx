@@ -6,6 +6,7 @@ import { Icon } from "@/look/Icon";
 import { menuRoom } from "@/ui/Dropdown";
 import { bytes } from "@/ui/format";
 import { mediumType, NONE, Tag } from "@/ui/labels";
+import { PathText } from "@/ui/PathText";
 import type { Column } from "@/ui/table/DataTable";
 import { bootWords, canImport, formatWords } from "./content";
 import { warningOf } from "./warning";
@@ -46,7 +47,7 @@ export function columnsOf(
       sort: (one) => (one.missing ? -1 : one.allocated),
     },
     { key: "pool", title: "Pool", optional: !pools, cell: (one) => pool(one.mpid), sort: (one) => pool(one.mpid) },
-    { key: "group", title: "Group", cell: (one) => path(one.gid), sort: (one) => path(one.gid) },
+    { key: "group", title: "Group", cell: (one) => <PathText path={path(one.gid)} />, sort: (one) => path(one.gid) },
     {
       key: "used",
       title: "Used by",

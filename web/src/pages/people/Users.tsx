@@ -122,7 +122,7 @@ function useColumns(): Column<User>[] {
         text: (user) => (held.get(user.uid) ?? []).map((one) => path(one.gid)).join(" "),
         cell: (user) =>
           (held.get(user.uid) ?? []).length === 0 ? (
-            <span className="v-subtle">nothing</span>
+            <span className="v-subtle">No permissions</span>
           ) : (
             held.get(user.uid)?.map((one) => (
               <span key={one.gid} className="v-above">

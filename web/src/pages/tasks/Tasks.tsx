@@ -10,6 +10,7 @@ import { Filter } from "@/ui/Choose";
 import { useGroupPath } from "@/ui/groups";
 import { NONE, TaskLabel } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { PathText } from "@/ui/PathText";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
@@ -54,7 +55,12 @@ export default function Tasks() {
         cell: (task) => <Outcome task={task} there={there} />,
         text: (task) => task.message ?? "",
       },
-      { key: "group", title: "Group", cell: (task) => path(task.gid), sort: (task) => path(task.gid) },
+      {
+        key: "group",
+        title: "Group",
+        cell: (task) => <PathText path={path(task.gid)} />,
+        sort: (task) => path(task.gid),
+      },
       { key: "who", title: "By", cell: (task) => who(task.uid), sort: (task) => who(task.uid) },
       {
         key: "begun",

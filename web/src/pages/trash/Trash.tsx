@@ -11,6 +11,7 @@ import { bytes, count } from "@/ui/format";
 import { useGroupPath } from "@/ui/groups";
 import { NONE, Tag } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
+import { PathText } from "@/ui/PathText";
 import { Section } from "@/ui/Section";
 import { Sentence } from "@/ui/Sentence";
 import { type Column, DataTable } from "@/ui/table/DataTable";
@@ -57,6 +58,7 @@ export default function Trash() {
       {
         key: "kind",
         title: "Kind",
+        width: "6.5rem",
         phone: "first",
         cell: (one) => (
           <Tag>
@@ -69,12 +71,13 @@ export default function Trash() {
       {
         key: "group",
         title: "Group",
-        cell: (one) => (one.kind === "group" ? `under ${path(one.gid)}` : path(one.gid)),
+        cell: (one) => <PathText path={path(one.gid)} before={one.kind === "group" ? "under " : ""} />,
         sort: (one) => path(one.gid),
       },
       {
         key: "size",
         title: "Size",
+        width: "6.5rem",
         nowrap: true,
         number: true,
         cell: (one) => (one.size ? bytes(one.size) : NONE),
@@ -83,6 +86,7 @@ export default function Trash() {
       {
         key: "deleted",
         title: "Deleted",
+        width: "7.5rem",
         nowrap: true,
         cell: (one) => (
           <div>
@@ -99,6 +103,7 @@ export default function Trash() {
       {
         key: "expires",
         title: "Expires",
+        width: "6.5rem",
         phone: "none",
         nowrap: true,
         cell: (one) => <When at={one.expires} />,
@@ -177,6 +182,7 @@ export default function Trash() {
                 </div>
               </>
             )}
+            actionsWidth="13rem"
             rowActions={(one) => (
               <>
                 <Button variant="link" size="sm" onClick={() => setAsked({ verb: "restore", items: [one] })}>

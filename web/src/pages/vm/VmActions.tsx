@@ -10,13 +10,7 @@ import { ForceOff } from "@/ui/ForceOff";
 import { actionsOf, HOLD, ICONS, KILL, runOnVms } from "@/ui/vmActions";
 import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
 import { WhyButton } from "@/ui/WhyButton";
-import { Clone } from "./Clone";
-import { MoveToHost } from "./MoveToHost";
-import { MoveVm } from "./MoveVm";
-import { NextBoot } from "./NextBoot";
-import { RenameVm } from "./RenameVm";
-import { Reset } from "./Reset";
-import { Restart } from "./Restart";
+import { DIALOGS } from "./dialogs";
 
 type Dialog = VmDialog | "kill";
 
@@ -38,6 +32,7 @@ export function VmActions({ vm }: { vm: Vm }) {
     ask({}, { replace: true }); // once: what it does may make that it is offered again
   }, [wanted, ask]);
   const close = () => setDialog(undefined);
+  const Own = dialog && dialog !== "kill" && dialog !== "delete" ? DIALOGS[dialog] : undefined;
   if (buttons.length + offered.length === 0)
     return (
       <span className="v-subtle">
@@ -107,13 +102,7 @@ export function VmActions({ vm }: { vm: Vm }) {
         </ActionMenu>
       )}
       {dialog === "kill" && <ForceOff vms={[vm]} onClose={close} />}
-      {dialog === "restart" && <Restart vm={vm} onClose={close} />}
-      {dialog === "reset" && <Reset vm={vm} onClose={close} />}
-      {dialog === "boot" && <NextBoot vm={vm} onClose={close} />}
-      {dialog === "rename" && <RenameVm vm={vm} onClose={close} />}
-      {dialog === "clone" && <Clone vm={vm} onClose={close} />}
-      {dialog === "move" && <MoveVm vm={vm} onClose={close} />}
-      {dialog === "host" && <MoveToHost vm={vm} onClose={close} />}
+      {Own && <Own vm={vm} onClose={close} />}
       {dialog === "delete" && <DeleteVms vms={[vm]} onDone={() => void navigate("/vms")} onClose={close} />}
     </>
   );

@@ -1,12 +1,13 @@
-/** What is asked before something is lost, in the table and on the wall. */
-import type { Vm } from "@/api/live";
+/** What is asked before something is done, over the table and the wall: they stay as they are, with search and selection. */
+import { useObject, type Vm } from "@/api/live";
 import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
+import { DIALOGS, type OwnDialog } from "../vm/dialogs";
+import { Stop } from "./Stop";
 
-export interface PendingAction {
-  action: "kill" | "delete";
-  vms: readonly Vm[];
-}
+export type PendingAction =
+  | { action: "kill" | "delete"; vms: readonly Vm[] }
+  | { action: "stop" | OwnDialog; vms: readonly [Vm] };
 
 interface Props {
   asked: PendingAction;
@@ -15,5 +16,13 @@ interface Props {
 }
 
 export function ConfirmAction({ asked, ...props }: Props) {
-  return asked.action === "kill" ? <ForceOff vms={asked.vms} {...props} /> : <DeleteVms vms={asked.vms} {...props} />;
+  if (asked.action === "kill") return <ForceOff vms={asked.vms} {...props} />;
+  if (asked.action === "delete") return <DeleteVms vms={asked.vms} {...props} />;
+  return <OfOne action={asked.action} vm={asked.vms[0]} onClose={props.onClose} />;
+}
+
+function OfOne({ action, vm, onClose }: { action: "stop" | OwnDialog; vm: Vm; onClose: () => void }) {
+  const now = useObject("vm", vm.vmid); // it may be stopped, or changed, meanwhile
+  const Dialog = action === "stop" ? Stop : DIALOGS[action];
+  return <Dialog vm={now ?? vm} onClose={onClose} />;
 }

@@ -1,6 +1,6 @@
 /**
- * What can be done with one VM: the usual at once, the rest in a menu. The buttons are plain ones: a table makes
- * hundreds of them while it is scrolled.
+ * What can be done with one VM: the usual by buttons, each in its place, the rest in a menu. The buttons are plain ones:
+ * a table makes hundreds of them while it is scrolled.
  */
 import { Divider, DropdownItem, DropdownList } from "@patternfly/react-core";
 import { memo, type RefObject, useEffect, useRef, useState } from "react";
@@ -8,8 +8,9 @@ import { Link, useNavigate } from "react-router";
 import { useMay, type Vm } from "@/api/live";
 import { Icon } from "@/look/Icon";
 import { Dropdown } from "@/ui/Dropdown";
-import { actionsOf, KILL, runOnVms, type VmAction } from "@/ui/vmActions";
-import { dialogsOf, type VmDialog } from "@/ui/vmDialogs";
+import { actionsOf, KILL, runOnVms, STOP, type VmAction } from "@/ui/vmActions";
+import { dialogsOf } from "@/ui/vmDialogs";
+import type { OwnDialog } from "../vm/dialogs";
 import type { PendingAction } from "./ConfirmAction";
 
 interface Props {
@@ -21,13 +22,39 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
   const may = useMay();
   const actions = actionsOf(vm, may);
   const quick = actions.find((one) => one.state === "RUNNING");
+  const runs = vm.state === "RUNNING";
+  const canRestart = runs && dialogsOf(vm, may).includes("restart");
+  const canStop = runs && actions.includes(STOP);
   const canLook = may("vm.interact", vm.gid) && vm.state !== "STOPPED";
   const canDelete = may("vm.remove", vm.gid);
   return (
     <span className="v-row-actions">
+      {canRestart && (
+        <button
+          type="button"
+          className="v-row-restart v-row-quiet"
+          aria-label={`Restart ${vm.name}`}
+          title="Restart…"
+          onClick={() => ask({ action: "restart", vms: [vm] })}
+        >
+          <Icon name="refresh" />
+        </button>
+      )}
+      {canStop && (
+        <button
+          type="button"
+          className="v-row-power v-row-quiet"
+          aria-label={`Stop ${vm.name}`}
+          title="Stop…"
+          onClick={() => ask({ action: "stop", vms: [vm] })}
+        >
+          <Icon name="power" />
+        </button>
+      )}
       {quick && (
         <button
           type="button"
+          className="v-row-power"
           aria-label={`${quick.title} ${vm.name}`}
           title={quick.title}
           onClick={() => void runOnVms([vm], quick)}
@@ -36,7 +63,12 @@ export const RowActions = memo(function RowActions({ vm, ask }: Props) {
         </button>
       )}
       {canLook && (
-        <Link aria-label={`Console of ${vm.name}`} title="Console" to={`/vms/${vm.vmid}/console`}>
+        <Link
+          className="v-row-console"
+          aria-label={`Console of ${vm.name}`}
+          title="Console"
+          to={`/vms/${vm.vmid}/console`}
+        >
           <Icon name="vm" />
         </Link>
       )}
@@ -61,6 +93,7 @@ function More(props: MoreProps) {
       <button
         ref={toggle}
         type="button"
+        className="v-row-more"
         aria-expanded={open}
         aria-haspopup="menu"
         aria-label={`Actions of ${props.vm.name}`}
@@ -82,10 +115,9 @@ interface MenuProps extends MoreProps {
 function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps) {
   const navigate = useNavigate();
   const offered = dialogsOf(vm, useMay());
-  /** Asked on the VM's page. */
-  const asked = (dialog: VmDialog, title: string) =>
+  const asked = (dialog: OwnDialog, title: string) =>
     offered.includes(dialog) && (
-      <DropdownItem key={dialog} onClick={() => void navigate(`/vms/${vm.vmid}?do=${dialog}`)}>
+      <DropdownItem key={dialog} onClick={() => ask({ action: dialog, vms: [vm] })}>
         {title}
       </DropdownItem>
     );
@@ -129,6 +161,8 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
         </DropdownItem>
         {asked("rename", "Rename…")}
         {asked("clone", "Clone…")}
+        {asked("move", "Move to another group…")}
+        {asked("host", "Move to another host…")}
         {canDelete && <Divider key="line" component="li" />}
         {canDelete && (
           <DropdownItem key="delete" isDanger onClick={() => ask({ action: "delete", vms: [vm] })}>

@@ -155,6 +155,7 @@ export default function Vms() {
             empty={<NothingFits onClear={() => filter({ facets: [] })} />}
             bulk={(chosen, clear) => <BulkBar vms={chosen} ask={(next) => setAsked({ ...next, done: clear })} />}
             rowActions={rowActions}
+            actionsWidth="var(--v-row-actions)"
             instead={wall ? (found, choice) => <Wall vms={found} ask={ask} {...choice} /> : undefined}
           />
         )}

@@ -6,6 +6,7 @@ import { AddressText } from "@/ui/AddressText";
 import { addressWords, isReserved, mainAddress, RESERVED } from "@/ui/addresses";
 import { ago, mib, moment, percent, uptime } from "@/ui/format";
 import { NONE, StateLabel, Tag, vmProblem } from "@/ui/labels";
+import { PathText } from "@/ui/PathText";
 import type { Column } from "@/ui/table/DataTable";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow } from "@/ui/When";
@@ -40,12 +41,18 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
     sort: (vm) => vm.state,
     text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""} ${waitingWords(vm.waiting)}`,
   },
-  { key: "group", title: "Group", width: "8rem", cell: (vm) => path(vm.gid), sort: (vm) => path(vm.gid) },
+  {
+    key: "group",
+    title: "Group",
+    width: "8rem",
+    cell: (vm) => <PathText path={path(vm.gid)} />,
+    sort: (vm) => path(vm.gid),
+  },
   ...(several ? [HOST] : []),
   {
     key: "cpus",
     title: "CPUs",
-    width: "6rem",
+    width: "5rem",
     number: true,
     unit: (vm) => (vm.cpus === 1 ? "CPU" : "CPUs"),
     cell: (vm) => vm.cpus,
@@ -55,7 +62,7 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
   {
     key: "memory",
     title: "Memory",
-    width: "7rem",
+    width: "6.5rem",
     nowrap: true,
     number: true,
     cell: (vm) => mib(vm.memory_mib),
@@ -172,7 +179,7 @@ function Address({ vm }: { vm: Vm }) {
   if (main === undefined) return null;
   const all = vm.addresses?.map((one) => addressWords(vm, one)).join(", ");
   return (
-    <span title={all} className={isReserved(vm, main) ? "v-subtle" : undefined}>
+    <span title={all} className={isReserved(vm, main) ? "v-subtle v-vms-reserved" : undefined}>
       <AddressText text={main} />
       {isReserved(vm, main) && ` ${RESERVED}`}
     </span>

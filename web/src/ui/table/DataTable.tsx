@@ -34,6 +34,8 @@ interface Props<T> {
   marked?: Key | undefined;
   /** The menu or buttons at the end of a row. */
   rowActions?: (row: T) => ReactNode;
+  /** How wide that is where only the rows in sight are in the document. */
+  actionsWidth?: string;
   /** Shown if there are no rows at all. */
   empty: ReactNode;
   search?: string;
@@ -145,6 +147,7 @@ export function DataTable<T extends object>(props: Props<T>) {
           rowKey={rowKey}
           rowName={props.rowName}
           rowActions={props.rowActions}
+          actionsWidth={props.actionsWidth}
           marked={props.marked}
           order={order}
           onSort={sortBy}

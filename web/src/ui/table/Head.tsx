@@ -14,10 +14,19 @@ interface Props {
   allChosen: boolean | undefined;
   onChooseAll: (on: boolean) => void;
   hasActions: boolean;
+  actionsWidth: string | undefined;
 }
 
 /** Rendered again only when it changes, not while rows are scrolled. */
-export const Head = memo(function Head({ columns, order, onSort, allChosen, onChooseAll, hasActions }: Props) {
+export const Head = memo(function Head({
+  columns,
+  order,
+  onSort,
+  allChosen,
+  onChooseAll,
+  hasActions,
+  actionsWidth,
+}: Props) {
   return (
     <thead className="pf-v6-c-table__thead">
       <tr className="pf-v6-c-table__tr">
@@ -56,7 +65,7 @@ export const Head = memo(function Head({ columns, order, onSort, allChosen, onCh
           ),
         )}
         {hasActions && (
-          <th scope="col" className="pf-v6-c-table__th v-rows-actions">
+          <th scope="col" className="pf-v6-c-table__th pf-m-nowrap v-rows-actions" style={{ inlineSize: actionsWidth }}>
             <span className="v-hidden-text">Actions</span>
           </th>
         )}

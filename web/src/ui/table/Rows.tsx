@@ -1,7 +1,7 @@
 /** The matching rows. If there are many, only visible ones are in the document. */
 import "@patternfly/react-styles/css/components/Table/table.css";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useRef } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useRef, useState } from "react";
 import type { Chosen, Column, Key, Order } from "./column";
 import { Head } from "./Head";
 import { Row } from "./Row";
@@ -9,6 +9,8 @@ import { moveByArrow } from "./rowKeys";
 
 /** Height of a row with one line, in pixels. */
 const ROW = 37;
+/** What a column without a width has at least where the columns are fixed, and those of the checkbox and of actions. */
+const [LEAST, CHECK, ACTIONS] = ["8rem", "2.75rem", "8rem"];
 /** Up to this number all rows are in the document, so that the browser's search finds them. */
 const FEW = 40;
 
@@ -19,6 +21,7 @@ interface Props<T> extends Chosen {
   rowKey: (row: T) => Key;
   rowName: (row: T) => string;
   rowActions: ((row: T) => ReactNode) | undefined;
+  actionsWidth: string | undefined;
   marked: Key | undefined;
   order: Order;
   onSort: (order: Order) => void;
@@ -51,7 +54,17 @@ export function Rows<T>(props: Props<T>) {
     if (many) virtual.scrollToIndex(index, { align: "center" });
     else scroll.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }, [marked, found, rowKey, many, virtual]);
+  const [wide, setWide] = useState(false);
+  useEffect(() => {
+    const [section, table] = [scroll.current, scroll.current?.firstElementChild];
+    if (!many || !section || !table) return;
+    const observer = new ResizeObserver(() => setWide(table.clientWidth > section.clientWidth));
+    observer.observe(section);
+    observer.observe(table);
+    return () => observer.disconnect();
+  }, [many]);
   const width = columns.length + (selected ? 1 : 0) + (rowActions ? 1 : 0);
+  const widths = [CHECK, props.actionsWidth ?? ACTIONS, ...columns.map((column) => column.width ?? LEAST)];
   const one = (row: T, index?: number) => (
     <Row
       key={rowKey(row)}
@@ -70,7 +83,7 @@ export function Rows<T>(props: Props<T>) {
   return (
     <section
       ref={scroll}
-      className={many ? "v-rows v-rows-many" : "v-rows"}
+      className={`v-rows${many ? " v-rows-many" : ""}${many && wide ? " v-rows-wide" : ""}`}
       tabIndex={many ? 0 : -1}
       aria-label={label}
       onKeyDown={moveByArrow}
@@ -79,6 +92,7 @@ export function Rows<T>(props: Props<T>) {
         className={`pf-v6-c-table pf-m-compact${many ? " pf-m-sticky-header" : ""}`}
         aria-label={label}
         aria-rowcount={found.length + 1}
+        style={{ "--v-columns": `calc(${widths.join(" + ")})` } as CSSProperties}
       >
         <Head
           columns={columns}
@@ -87,6 +101,7 @@ export function Rows<T>(props: Props<T>) {
           allChosen={selected && allChosen}
           onChooseAll={onChooseAll}
           hasActions={rowActions !== undefined}
+          actionsWidth={many ? props.actionsWidth : undefined}
         />
         <tbody className="pf-v6-c-table__tbody">
           {many ? (
