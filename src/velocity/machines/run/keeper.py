@@ -214,8 +214,7 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
-            denied = self.state is State.STOPPED  # its host was asked about this run meanwhile, and starts it no more
-            why = HypervisorError(INTERRUPTED) if denied else error
+            why = HypervisorError(INTERRUPTED) if self.state is State.STOPPED else error  # its host denied the run
             self.progress = replace(self.progress, boots=chosen)  # nothing has started, so the choice stays
             self._end(None if stopped else Reason(cause="start-failed", message=str(why), since=self._now()))
             self._check_not_overtaken()
