@@ -365,6 +365,29 @@ async def test_a_host_that_returns_while_it_is_blocklisted_is_not_taken_off_befo
         assert two.c.runs(machine(w, vmid))
 
 
+@pytest.mark.holds("MANY-221")
+async def test_no_vm_of_a_host_that_returns_while_it_is_blocklisted_counts_as_ended(
+    two: Two, held: Callable[[World], Held]
+) -> None:
+    async with two.server() as w:
+        blocklists(w).lifting.pauses = (0.0,)
+        vmid = await runs(w, "vm", RBD)
+        await lost(w, two.b)
+        pools = held(w)
+        pools.held = "blocklist"
+        asking = asyncio.create_task(w.call("PUT", "/h/node/blocklist", host=2, name="b"))
+        await asyncio.wait_for(pools.asked.wait(), PATIENCE)
+        await returned(w, two.b)
+        pools.let.set()
+        answer = await asking
+        assert (answer.status, answer["message"]) == (409, "b responds again, so it is not lost")
+        vm = await shown(w, vmid)
+        assert (vm["state"], vm["host"]["id"], "unreachable_since" in vm) == ("RUNNING", 2, False)
+        assert two.b.runs(machine(w, vmid))
+        await eventually(lambda: B not in w.server.hosts.disks.blocklisted)
+        assert two.rados.blocklisted == set()
+
+
 async def test_a_host_without_such_a_pool_cannot_be_blocklisted(tmp_path: Path) -> None:
     b = Other(2, "b", (20, "fast"))
     async with together(tmp_path / "data", b) as w:

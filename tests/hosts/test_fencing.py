@@ -269,6 +269,25 @@ async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
         await w.settle()
 
 
+@pytest.mark.holds("MANY-9301")
+@pytest.mark.anyio
+async def test_a_server_that_could_have_been_replaced_fences_nobody(tmp_path: Path, b: Other) -> None:
+    agent.install(tmp_path / "agents")
+    settings: dict[str, Any] = {"fence_agents": [str(tmp_path / "agents")], "fence_after": 1}
+    async with together(tmp_path / "data", b, Other(3, "c"), **settings) as w:
+        membership = w.server.services.membership
+        await running(w, "ha", ha="restart")
+        await w.ok("PUT", "/h/node/fence", host=2, agent=agent.NAME, options={"plug": "works"})
+        await w.ok("PATCH", "/h/node", host=3, keeps_copy=True)  # it has not answered as a node of this server
+        await lost(w, b)
+        due = membership.lost.looks
+        await eventually(lambda: membership.lost.looks > due + 3)
+        assert agent.asked(tmp_path / "agents") == []
+        await w.ok("PATCH", "/h/node", host=3, keeps_copy=False)
+        await eventually(lambda: b.host in w.server.hosts.deaths)
+        await w.settle()
+
+
 @pytest.mark.holds("MANY-98")
 @pytest.mark.anyio
 async def test_an_agent_that_fails_is_told_and_tried_again(tmp_path: Path, b: Other) -> None:

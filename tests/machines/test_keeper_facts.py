@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.machines.keeping import Keeping, keeping
 from velocity.contract.machines import State
 from velocity.hypervisor.fake import FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation
+from velocity.machines.run.life import Life
+from velocity.machines.run.observer import Observer
 from velocity.machines.run.states import Cause
 
 pytestmark = pytest.mark.anyio
@@ -133,3 +136,20 @@ async def test_what_a_call_has_led_to_is_heard_and_not_asked() -> None:
         await k.settle()
         assert isinstance(hypervisor.machines, Slow)
         assert hypervisor.machines.looks == 0
+
+
+async def test_another_host_numbers_its_facts_from_the_beginning(k: Keeping) -> None:
+    other = HostId(2)
+    observer = Observer(other, k.hypervisor.machines, lambda uuid: k.keeper, lambda: [k.keeper])
+    await observer.open()
+    there = replace(k.house, host=other, observer=observer)
+
+    async def place(_: Life) -> HostId:
+        return other
+
+    k.keeper.context = replace(k.house, place=place, rehome=lambda _keeper, _host: there)
+    k.keeper.machine = replace(k.machine, host=HostId(1))
+    k.keeper.number = 1000
+    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
+    assert k.keeper.who.host == other
+    await observer.close()
