@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.machines.keeping import Keeping
+from tests.patience import PATIENCE
 from velocity.contract.machines import State
 from velocity.hypervisor.port import (
     Fact,
@@ -86,7 +87,7 @@ async def test_what_the_process_tells_does_not_wait_for_the_disk(k: Keeping) -> 
     await k.settle()
     disk = k.store.disk = asyncio.Event()
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
-        assert await asyncio.wait_for(k.keeper.request_state(cause), 5) is state
+        assert await asyncio.wait_for(k.keeper.request_state(cause), PATIENCE) is state
     disk.set()
     await k.settle()
     assert k.store.progress == k.keeper.progress
