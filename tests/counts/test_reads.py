@@ -227,7 +227,10 @@ async def test_a_state_read_leaves_nothing_in_memory(w: World) -> None:
 
 
 def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
-    """Made of read(2) and write(2) in the thread of the loop: uvloop's, as in `velocity serve`. proc_pid_io(5)"""
+    """Made of read(2) and write(2) in the thread of the loop: uvloop's, as in `velocity serve`. proc_pid_io(5)
+
+    The least of several, as another thread's word to the loop is read, too.
+    """
     served: queue.Queue[tuple[int, bytes, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:
@@ -259,12 +262,15 @@ def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
             return Counter({name: int(value) for name, value in found})
 
         ask(10)
-        before = counted()
-        ask(100)
-        taken = counted() - before
+        taken = []
+        for _ in range(5):
+            before = counted()
+            ask(100)
+            taken.append(counted() - before)
     end()
     thread.join()
-    assert taken["syscr:"] == taken["syscw:"] == 100
+    for kind in ("syscr:", "syscw:"):
+        assert min(one[kind] for one in taken) == 100, taken
 
 
 async def test_a_list_makes_nothing_anew_that_has_not_changed(w: World) -> None:
