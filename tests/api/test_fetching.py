@@ -168,7 +168,7 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
     async def stalls(asked: Asked, writer: asyncio.StreamWriter) -> None:
         if asked.offset:
             return await silent(asked, writer)
-        await cut(DATA, 1 << 20)(asked, writer)
+        await cut(DATA, 1 << 10)(asked, writer)
         return await silent(asked, writer)
 
     async def longer(asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -198,18 +198,17 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
         "with a password": (redirects("http://root:secret@127.0.0.1/"), "has a user or a password"),
         "longer": (longer, "more than the"),
         "no HTTP": (lambda _asked, writer: _raw(writer, b"SSH-2.0-secret\r\n" * 99), "broke off"),
-        "slow": (endless(b"x", 0.02), "less than 4.0 KiB a second"),
         "cut each time": (cut(DATA, *range(1, 99), headers=()), "broke 5 times"),
     }
     waits = {
         "/silent": (silent, "has stopped sending"),
-        "/stalls": (stalls, "cut after 1.0 MiB, and cannot continue"),
+        "/stalls": (stalls, "cut after 1.0 KiB, and cannot continue"),
         "/continues": (continues, "has stopped sending"),
     }
     o.files |= {path: serve for path, (serve, _) in waits.items()}
 
     async def at_once() -> None:
-        async with world(tmp_path / "data", source=HttpSource(limits=Limits(window=0.3, pause=0.01))) as w:
+        async with world(tmp_path / "data", source=HttpSource(limits=Limits(pause=0.01))) as w:
             for name, (serve, words) in rows.items():
                 o.files["/x"] = serve
                 task = await fetch(w, o.url("/x"), sha256=SUM)
@@ -223,7 +222,7 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
             assert "cannot be reached" in (await fetch(w, closed.url("/x")))["message"]
 
     async def in_time() -> None:
-        limits = Limits(lookup=0.1, connect=1, silence=1, patience=1, pause=0.01)
+        limits = Limits(silence=1, patience=1, pause=0.01)
         async with world(tmp_path / "waits", source=HttpSource(limits=limits)) as w:
             tasks = await asyncio.gather(*(fetch(w, o.url(path), name=path) for path in waits))
             for task, (_, words) in zip(tasks, waits.values(), strict=True):
@@ -231,6 +230,15 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
             await check_nothing_left(w)
 
     await asyncio.gather(at_once(), in_time())
+
+
+@pytest.mark.holds("IMAGE-31")
+async def test_a_server_that_is_too_slow_is_left(tmp_path: Path, o: Origin) -> None:
+    o.files["/x"] = endless(b"x", 0.02)
+    async with world(tmp_path / "data", source=HttpSource(limits=Limits(window=0.3, pause=0.01))) as w:
+        task = await fetch(w, o.url("/x"))
+        assert task["state"] == "FAILED" and "less than 4.0 KiB a second" in task["message"], task
+        await check_nothing_left(w)
 
 
 @pytest.mark.holds("IMAGE-31")

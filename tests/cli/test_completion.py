@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.host import Host
+from tests.patience import PATIENCE
 from velocity.cli.completion import quoted, split
 
 BIN = Path(sys.executable).parent
@@ -42,7 +43,7 @@ class Shell:
         return shown
 
     def _until(self, words: str) -> str:
-        said, end = "", time.monotonic() + 20
+        said, end = "", time.monotonic() + PATIENCE
         while words not in said and time.monotonic() < end:
             if select.select([self._ours], [], [], 0.1)[0]:
                 said += os.read(self._ours, 65536).decode(errors="replace").replace("\a", "")

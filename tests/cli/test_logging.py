@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from velocity.cli.process import logging_to_stderr
 
 
@@ -20,7 +21,7 @@ class Stuck(io.StringIO):
         self.freed = threading.Event()
 
     def write(self, text: str) -> int:
-        assert self.freed.wait(10)
+        assert self.freed.wait(PATIENCE)
         return super().write(text)
 
 

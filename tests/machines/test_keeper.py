@@ -77,7 +77,7 @@ async def test_a_forced_stop_overtakes_a_start_and_what_waits_behind_it(k: Keepi
     k.hypervisor.faults.hold = asyncio.Event()
     asked = [asyncio.create_task(k.keeper.request_state(cause)) for cause in (Cause.ASK_RUN, Cause.ASK_PAUSE)]
     await eventually(lambda: k.keeper.state is State.STARTING)
-    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), 5) is State.STOPPED
+    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), PATIENCE) is State.STOPPED
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(one, Refused) and one.problem is Problem.NOT_FROM_THIS_STATE for one in outcomes)
     assert (k.keeper.state, k.hypervisor.runs, k.reason()) == (State.STOPPED, {}, None)
@@ -141,12 +141,12 @@ async def test_a_forced_stop_overtakes_a_start_at_each_of_its_steps(k: Keeping, 
     start = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), 5) is State.STOPPED
+    assert await asyncio.wait_for(k.keeper.request_state(Cause.ASK_KILL), PATIENCE) is State.STOPPED
     held.set()
     for _ in range(4 if moment == "gate" else 0):
         k.house.gate.release()
     with pytest.raises(Refused):
-        await asyncio.wait_for(start, 5)
+        await asyncio.wait_for(start, PATIENCE)
     await k.settle()
     assert (k.keeper.state, k.hypervisor.machines.started, k.store.progress.run) == (State.STOPPED, [], None)
 

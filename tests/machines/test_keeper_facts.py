@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.machines.keeping import Keeping, keeping
+from tests.patience import PATIENCE
 from velocity.contract.machines import State
 from velocity.hypervisor.fake import FakeHypervisor, FakeMachines
 from velocity.hypervisor.port import Fact, FactCause, FactReport, HostId, Incarnation
@@ -88,7 +89,7 @@ async def test_what_the_process_tells_does_not_wait_for_the_disk(k: Keeping) -> 
     await k.settle()
     disk = k.store.disk = asyncio.Event()
     for cause, state in ((Cause.ASK_PAUSE, State.PAUSED), (Cause.ASK_RUN, State.RUNNING)):
-        assert await asyncio.wait_for(k.keeper.request_state(cause), 5) is state
+        assert await asyncio.wait_for(k.keeper.request_state(cause), PATIENCE) is state
     disk.set()
     await k.settle()
     assert k.store.progress == k.keeper.progress

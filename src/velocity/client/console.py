@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from velocity.client.errors import ClientError, no_answer, refusal
 from velocity.contract.consoles import SUBPROTOCOL, KeyboardMove, KeyboardStatus, Move
-
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
 
 
 class Console:
@@ -52,6 +49,9 @@ class Console:
         offered = [Subprotocol(SUBPROTOCOL)] if control else None
         self.hear: Callable[[KeyboardStatus], None] = lambda told: None
         self._closed = False
+        self._reads = False
+        self._came: queue.SimpleQueue[bytes | str | Exception] = queue.SimpleQueue()
+        """At most one message, or how the connection ended."""
         try:
             with contextlib.ExitStack() as opening:
                 self._loop = opening.enter_context(start_blocking_portal())
@@ -79,8 +79,8 @@ class Console:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                message = self._call(self._next, None if end is None else max(0.0, end - time.monotonic()))
-            except TimeoutError:
+                message = self._next(None if end is None else max(0.0, end - time.monotonic()))
+            except queue.Empty:
                 return None
             except EOFError:
                 return b""
@@ -103,28 +103,43 @@ class Console:
         self._closed = True
         self._open.close()
 
-    async def _next(self, seconds: float | None) -> bytes | str:
-        import anyio
+    def _next(self, seconds: float | None) -> bytes | str:
+        """Raises `EOFError` when the console has ended; `queue.Empty` after so many seconds."""
+        with self._ending():
+            self._loop.start_task_soon(self._read)
+            came = self._came.get(timeout=seconds)
+            if isinstance(came, Exception):
+                raise came
+            return came
 
-        with anyio.fail_after(seconds):
-            return await self._socket.recv()
+    async def _read(self) -> None:
+        """Receive one message, unless that is under way: a wait that a signal broke off leaves it to the next one."""
+        from websockets.exceptions import ConnectionClosed
+
+        if self._reads or not self._came.empty():
+            return
+        self._reads = True
+        try:
+            self._came.put(await self._socket.recv())
+        except ConnectionClosed as closed:
+            self._came.put(closed)
+        finally:
+            self._reads = False
 
     def _send(self, message: bytes | str) -> None:
         try:
-            self._call(self._socket.send, message)
+            with self._ending():
+                self._loop.start_task_soon(self._socket.send, message).result()
         except EOFError:
             raise ClientError("the console has ended") from None
 
-    def _call(self, function: Callable[[Argument], Awaitable[Result]], argument: Argument) -> Result:
-        """Raises `EOFError` when the console has ended."""
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Raises `EOFError` when the console ends within, or has ended."""
         from websockets.exceptions import ConnectionClosed
 
         try:
-            future = self._loop.start_task_soon(function, argument)
-            try:
-                return future.result()
-            finally:
-                future.cancel()  # has an effect only if a signal interrupted the wait
+            yield
         except ConnectionClosed as closed:
             if closed.rcvd is not None and closed.rcvd_then_sent:
                 self.why = closed.rcvd.reason

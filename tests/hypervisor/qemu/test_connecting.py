@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from qemu.qmp import QMPError
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
+from velocity.hypervisor.qemu import monitor as monitors
 from velocity.hypervisor.qemu.monitor import Monitor
 
 GREETING = (
@@ -21,7 +22,12 @@ AGREED = b'{"return": {}, "id": "1"}\r\n'
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("said", [b"", GREETING, GREETING + AGREED], ids=["nothing", "its greeting", "all"])
-async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(runtime: Path, said: bytes) -> None:
+@pytest.mark.parametrize("waits", [monitors.HANGS_UP, 0.0], ids=["", "for no end"])
+async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, waits: float
+) -> None:
+    """Also where its end takes longer than it is waited for, as on a host that stands still for a second."""
+    monkeypatch.setattr(monitors, "HANGS_UP", waits)
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
@@ -32,6 +38,7 @@ async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(r
         writer.close()
 
     server = await asyncio.start_unix_server(qemu, runtime / "qmp")
+    tasks = len(asyncio.all_tasks())
     for _ in range(20):
         monitor = Monitor("vm", runtime / "qmp", lambda *_: None, lambda: None, lambda: None)
         try:
@@ -43,6 +50,7 @@ async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(r
         await monitor.close()
     server.close()
     await server.wait_closed()
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks, "the end of all connections")
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []

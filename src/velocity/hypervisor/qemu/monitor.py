@@ -30,6 +30,8 @@ SILENT = "its monitor does not respond"
 
 HANGS_AFTER = 0.2
 """Seconds without an answer after which QEMU is killed rather than told to quit."""
+HANGS_UP = 1.0
+"""Seconds for which the end of a connection is waited for."""
 
 LONGEST = 1 << 20
 """Bytes of a message: the longest answers, of VMs at every limit, are a tenth of that."""
@@ -299,6 +301,7 @@ class Monitor:
 
 
 async def _hang_up(client: _Client) -> None:
-    with contextlib.suppress(Exception):  # EOFError, ConnectionResetError: it is gone, which is what we want
-        async with asyncio.timeout(1.0):
-            await client.disconnect()
+    """Wait a moment for the end of its connection. That is not cancelled then: nobody would retrieve its error."""
+    ending = asyncio.create_task(client.disconnect())
+    ending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it is gone, which is what we want
+    await asyncio.wait({ending}, timeout=HANGS_UP)
