@@ -185,6 +185,11 @@ def test_a_vm_is_stopped_restarted_and_changed_from_its_row(host: Host, root: Pe
     row.get_by_role("button", name="Stop web").click()
     dialog.get_by_role("button", name="Stop", exact=True).click()
     expect(row).to_contain_text("Stopped")
+    for words in "Start", "Stop…":
+        row.get_by_role("button", name="Actions of web").click()
+        page.get_by_role("menuitem", name=words, exact=True).click()
+    dialog.get_by_role("button", name="Stop", exact=True).click()
+    expect(row).to_contain_text("Stopped")
     for words in "Rename…", "Clone…", "Move to another group…", "Move to another host…":
         row.get_by_role("button", name="Actions of web").click()
         page.get_by_role("menuitem", name=words).click()
@@ -193,6 +198,26 @@ def test_a_vm_is_stopped_restarted_and_changed_from_its_row(host: Host, root: Pe
         expect(dialog).to_have_count(0)
     expect(search).to_have_value("web")
     expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
+
+
+@pytest.mark.holds("PAGE-9700")
+def test_several_vms_are_not_stopped_without_being_asked_for(host: Host, root: Person) -> None:
+    for one in "web", "db":
+        host.ok("vm", "create", one, "--memory", "64M")
+        host.ok("vm", "start", one)
+    root.go("/vms")
+    page, dialog = root.page, root.page.get_by_role("dialog")
+    page.get_by_role("checkbox", name="Select all").check()
+    page.get_by_role("button", name="Actions", exact=True).click()
+    page.get_by_role("menuitem", name="Stop…", exact=True).click()
+    expect(dialog).to_contain_text("Stop 2 VMs?")
+    expect(dialog).to_contain_text("db, web")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert {vm(host, one)["state"] for one in ("web", "db")} == {"RUNNING"}
+    page.get_by_role("button", name="Actions", exact=True).click()
+    page.get_by_role("menuitem", name="Stop…", exact=True).click()
+    dialog.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Stopped", exact=True)).to_have_count(2)
 
 
 @pytest.mark.holds("PAGE-48")

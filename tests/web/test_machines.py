@@ -212,7 +212,8 @@ def stops_all(one: Person, hears: str, deaf: str) -> None:
     for name in row:
         one.page.get_by_role("checkbox", name=f"Select {name}").check()
     one.page.get_by_role("button", name="Actions", exact=True).click()
-    one.page.get_by_role("menuitem", name="Stop", exact=True).click()
+    one.page.get_by_role("menuitem", name="Stop…", exact=True).click()
+    one.page.get_by_role("dialog").get_by_role("button", name="Stop", exact=True).click()
     expect(one.page.get_by_text("2 VMs asked to shut down")).to_be_visible()
     expect(row[hears].get_by_text("Stopped", exact=True)).to_be_visible(timeout=SECONDS * 1000)
     expect(row[deaf].get_by_text("Stopping", exact=True)).to_be_visible()

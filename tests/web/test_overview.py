@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Locator, expect
 
+from tests.api.world import PASSWORD
 from tests.host import Host, hosting
 from tests.patience import PATIENCE
 from tests.web.conftest import NewPerson
@@ -21,6 +22,8 @@ from velocity.hypervisor.fake import FACTS, NOTHING, FakeAgent, FakeHypervisor
 from velocity.hypervisor.port import Fact, FactCause, HardwareProfile, NicAddress, Traffic
 
 HOUR = 3600
+HEAD = 48
+"""Pixels of a head, with its line: DESIGN.md."""
 
 
 def works(host: Host, name: str, cpu: float) -> None:
@@ -178,6 +181,20 @@ def test_a_phone_says_what_is_wrong_with_a_vm(host: Host, person: NewPerson) -> 
     assert row and name and told
     assert told["y"] >= name["y"] + name["height"] and told["width"] > row["width"] / 2, "it has a line of its own"
     assert one.violations(rules=SIZES) == []
+
+
+@pytest.mark.holds("PAGE-9704")
+def test_the_head_of_a_page_is_one_row_and_a_long_name_is_whole_on_pointing_at_it(host: Host, root: Person) -> None:
+    name = "maximilian.mustermann-von-und-zu-hohenstein@example.org"
+    host.ok("user", "create", name, typed=f"{PASSWORD}\n{PASSWORD}\n")
+    page = root.page
+    page.set_viewport_size({"width": 1024, "height": 768})
+    for path in "/users/1", "/media":
+        root.go(path)
+        expect(page.locator(".v-head-about")).to_be_attached()
+        assert page.locator(".v-head-row").evaluate("row => row.offsetHeight") == HEAD, path
+    root.go("/users/1")
+    expect(page.get_by_role("heading", level=1)).to_have_attribute("title", name)
 
 
 @pytest.mark.holds("PAGE-45", "PAGE-85")

@@ -41,7 +41,7 @@ export function PageHead({
             ))}
           </nav>
         )}
-        <h1>{title}</h1>
+        <h1 title={title}>{title}</h1>
         {status && <p className="v-head-status">{status}</p>}
         {about && <p className="v-head-about">{about}</p>}
         {actions && <div className="v-head-actions">{actions}</div>}

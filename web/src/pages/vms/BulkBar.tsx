@@ -3,7 +3,7 @@ import { Divider, DropdownItem } from "@patternfly/react-core";
 import { useMay, type Vm } from "@/api/live";
 import { ActionMenu } from "@/ui/ActionMenu";
 import { actionsOfAll, runOnVms } from "@/ui/vmActions";
-import type { PendingAction } from "./ConfirmAction";
+import { isAsked, type PendingAction } from "./ConfirmAction";
 
 interface Props {
   vms: readonly Vm[];
@@ -23,10 +23,10 @@ export function BulkBar({ vms, ask }: Props) {
           <DropdownItem
             key={action.verb}
             isDanger={action.danger !== undefined}
-            onClick={() => (action.danger ? ask({ action: "kill", vms }) : void runOnVms(vms, action))}
+            onClick={() => (isAsked(action) ? ask({ action: action.verb, vms }) : void runOnVms(vms, action))}
           >
             {words(action.title, vms)}
-            {action.danger && "…"}
+            {isAsked(action) && "…"}
           </DropdownItem>
         ))}
         {offered.length > 0 && removable.length > 0 && <Divider key="line" component="li" />}

@@ -2,12 +2,17 @@
 import { useObject, type Vm } from "@/api/live";
 import { DeleteVms } from "@/ui/DeleteVms";
 import { ForceOff } from "@/ui/ForceOff";
+import { KILL, STOP, type VmAction } from "@/ui/vmActions";
 import { DIALOGS, type OwnDialog } from "../vm/dialogs";
 import { Stop } from "./Stop";
 
 export type PendingAction =
-  | { action: "kill" | "delete"; vms: readonly Vm[] }
-  | { action: "stop" | OwnDialog; vms: readonly [Vm] };
+  | { action: "stop" | "kill" | "delete"; vms: readonly Vm[] }
+  | { action: OwnDialog; vms: readonly [Vm] };
+
+/** What is asked before here, and not done at once. */
+export const isAsked = (action: VmAction): action is VmAction & { verb: "stop" | "kill" } =>
+  action === STOP || action === KILL;
 
 interface Props {
   asked: PendingAction;
@@ -16,13 +21,14 @@ interface Props {
 }
 
 export function ConfirmAction({ asked, ...props }: Props) {
+  if (asked.action === "stop") return <Stop vms={asked.vms} {...props} />;
   if (asked.action === "kill") return <ForceOff vms={asked.vms} {...props} />;
   if (asked.action === "delete") return <DeleteVms vms={asked.vms} {...props} />;
   return <OfOne action={asked.action} vm={asked.vms[0]} onClose={props.onClose} />;
 }
 
-function OfOne({ action, vm, onClose }: { action: "stop" | OwnDialog; vm: Vm; onClose: () => void }) {
+function OfOne({ action, vm, onClose }: { action: OwnDialog; vm: Vm; onClose: () => void }) {
   const now = useObject("vm", vm.vmid); // it may be stopped, or changed, meanwhile
-  const Dialog = action === "stop" ? Stop : DIALOGS[action];
+  const Dialog = DIALOGS[action];
   return <Dialog vm={now ?? vm} onClose={onClose} />;
 }

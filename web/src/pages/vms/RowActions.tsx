@@ -11,7 +11,7 @@ import { Dropdown } from "@/ui/Dropdown";
 import { actionsOf, KILL, runOnVms, STOP, type VmAction } from "@/ui/vmActions";
 import { dialogsOf } from "@/ui/vmDialogs";
 import type { OwnDialog } from "../vm/dialogs";
-import type { PendingAction } from "./ConfirmAction";
+import { isAsked, type PendingAction } from "./ConfirmAction";
 
 interface Props {
   vm: Vm;
@@ -137,8 +137,12 @@ function Menu({ vm, actions, canLook, canDelete, ask, toggle, close }: MenuProps
         {actions
           .filter((one) => !one.danger)
           .map((one) => (
-            <DropdownItem key={one.verb} onClick={() => void runOnVms([vm], one)}>
+            <DropdownItem
+              key={one.verb}
+              onClick={() => (isAsked(one) ? ask({ action: one.verb, vms: [vm] }) : void runOnVms([vm], one))}
+            >
               {one.title}
+              {isAsked(one) && "…"}
             </DropdownItem>
           ))}
         {asked("restart", "Restart…")}

@@ -1,24 +1,41 @@
-/** Asked before a VM is stopped by its row's button: an icon among others is pressed by mistake more easily than a word. */
+/** Asked before VMs are stopped in the list, where a row is taken for another one more easily than a VM on its own page. */
 import { Content } from "@patternfly/react-core";
 import type { Vm } from "@/api/live";
 import { Confirm } from "@/ui/Confirm";
+import { Names, nameOrCount } from "@/ui/ForceOff";
 import { useGroupPath } from "@/ui/groups";
 import { runOnVms, STOP } from "@/ui/vmActions";
 import { vmCli } from "@/ui/vmCli";
 
-export function Stop({ vm, onClose }: { vm: Vm; onClose: () => void }) {
+interface Props {
+  vms: readonly Vm[];
+  onDone: () => void;
+  onClose: () => void;
+}
+
+export function Stop({ vms, onDone, onClose }: Props) {
   const path = useGroupPath();
+  const [first] = vms;
   return (
     <Confirm
-      title={`Stop ${vm.name}?`}
+      title={`Stop ${nameOrCount(vms)}?`}
       verb={STOP.title}
       danger={false}
-      cli={vmCli({ ...vm, path: path(vm.gid) }, "stop")}
-      request={{ method: "put", path: "/v/vm/state", body: { vmid: vm.vmid, state: STOP.state } }}
-      onConfirm={() => runOnVms([vm], STOP)}
+      cli={first && vmCli({ ...first, path: path(first.gid) }, "stop")}
+      request={first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: STOP.state } }}
+      onConfirm={async () => {
+        void runOnVms(vms, STOP);
+        onDone();
+        return true;
+      }}
       onClose={onClose}
     >
-      <Content component="p">The guest is asked to shut down. One that does not react can be forced off.</Content>
+      <Names vms={vms} />
+      <Content component="p">
+        {vms.length === 1
+          ? "The guest is asked to shut down. One that does not react can be forced off."
+          : "Their guests are asked to shut down. Those that do not react can be forced off."}
+      </Content>
     </Confirm>
   );
 }
