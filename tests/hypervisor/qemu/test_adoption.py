@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -169,7 +170,9 @@ async def looked(qemu: QemuSubject) -> tuple[list[Fact], bool]:
 
 
 @pytest.mark.holds("GUEST-24")
-async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu: QemuSubject) -> None:
+async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(
+    qemu: QemuSubject, caplog: pytest.LogCaptureFixture
+) -> None:
     """An adoption with 0, 1, 2, ... descriptors left: it says so, or finds it; and watches it when there are more."""
     who = await begun(qemu)
     seen = set()
@@ -188,6 +191,8 @@ async def test_what_cannot_be_looked_at_or_watched_is_never_taken_for_gone(qemu:
         await listener.close()
         assert (await found(qemu, who)).fact is Fact.HELD
     assert seen == {(), (Fact.SILENT,), (Fact.HELD,)}
+    await qemu.driver.machines.stop(who, Stop.NOW, deadline=DEADLINE)
+    assert [one.getMessage() for one in caplog.records if one.levelno > logging.WARNING] == [], "nor half watched"
 
 
 @contextlib.asynccontextmanager

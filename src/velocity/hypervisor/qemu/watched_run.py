@@ -96,7 +96,6 @@ class WatchedRun:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._asked_to_end = False
-        log.open()
 
     @property
     def starting(self) -> bool:

@@ -123,7 +123,9 @@ class WatchedRuns:
                 undo.callback(output.close)
             watched = self._watches.watch_directory(directory, lambda: qemu.on_output())
             undo.callback(self._watches.remove, watched)
-            qemu = WatchedRun(who, run.pid, place.qmp(who), FollowedLog(who.machine, output, log_file), self._news)
+            followed = FollowedLog(who.machine, output, log_file)
+            qemu = WatchedRun(who, run.pid, place.qmp(who), followed, self._news)
+            undo.callback(qemu.process.close)
             qemu.observed.arriving = run.between is Between.INCOMING
             qemu.serial = SerialHub(
                 directory,
@@ -134,6 +136,7 @@ class WatchedRuns:
                 held=run.between in (Between.INCOMING, Between.HANDED),
             )
             undo.pop_all()
+        followed.open()
 
         async def ended(end: RunEnd | None) -> None:
             self._watches.remove(watched)
