@@ -218,6 +218,7 @@ def test_several_vms_are_not_stopped_without_being_asked_for(host: Host, root: P
     page.get_by_role("menuitem", name="Stop…", exact=True).click()
     dialog.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stopped", exact=True)).to_have_count(2)
+    expect(page.get_by_role("checkbox", name="Select web")).to_be_checked()
 
 
 @pytest.mark.holds("PAGE-48")

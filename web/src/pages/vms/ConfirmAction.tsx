@@ -21,7 +21,7 @@ interface Props {
 }
 
 export function ConfirmAction({ asked, ...props }: Props) {
-  if (asked.action === "stop") return <Stop vms={asked.vms} {...props} />;
+  if (asked.action === "stop") return <Stop vms={asked.vms} onClose={props.onClose} />;
   if (asked.action === "kill") return <ForceOff vms={asked.vms} {...props} />;
   if (asked.action === "delete") return <DeleteVms vms={asked.vms} {...props} />;
   return <OfOne action={asked.action} vm={asked.vms[0]} onClose={props.onClose} />;

@@ -7,13 +7,8 @@ import { useGroupPath } from "@/ui/groups";
 import { runOnVms, STOP } from "@/ui/vmActions";
 import { vmCli } from "@/ui/vmCli";
 
-interface Props {
-  vms: readonly Vm[];
-  onDone: () => void;
-  onClose: () => void;
-}
-
-export function Stop({ vms, onDone, onClose }: Props) {
+/** They stay selected: those that do not react are forced off next. */
+export function Stop({ vms, onClose }: { vms: readonly Vm[]; onClose: () => void }) {
   const path = useGroupPath();
   const [first] = vms;
   return (
@@ -25,7 +20,6 @@ export function Stop({ vms, onDone, onClose }: Props) {
       request={first && { method: "put", path: "/v/vm/state", body: { vmid: first.vmid, state: STOP.state } }}
       onConfirm={async () => {
         void runOnVms(vms, STOP);
-        onDone();
         return true;
       }}
       onClose={onClose}
