@@ -60,11 +60,11 @@ def test_a_guest_of_another_server_under_a_uid_of_this_one_is_told(tmp_path: Pat
         (claims / str(uid)).symlink_to(tmp_path / run)
     (claims / str(uids.start + 1)).symlink_to(tmp_path / "gone" / "4")
     assert list(overlaps(uids, "mine", claims)) == [], "of this server, outside, or gone"
-    uid, run = uids.start + 2, tmp_path / "its" / str(uuid4())
-    run.mkdir()
-    (claims / str(uid)).symlink_to(run)
+    uid, its = uids.start + 2, tmp_path / "its" / str(uuid4())
+    its.mkdir()
+    (claims / str(uid)).symlink_to(its)
     assert list(overlaps(uids, "mine", claims)) == [], "its process has ended, as after a crash"
-    guest = ["/bin/sh", "-c", "read end", "sh", "-pidfile", f"{run}/own/pid"]
+    guest = ["/bin/sh", "-c", "read end", "sh", "-pidfile", f"{its}/own/pid"]
     with subprocess.Popen(guest, stdin=subprocess.PIPE, user=uid, cwd="/") as process:
         (text,) = overlaps(uids, "mine", claims)
         assert process.stdin is not None
