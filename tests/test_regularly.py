@@ -13,7 +13,7 @@ import pytest
 from tests.patience import eventually
 from velocity.hypervisor.qemu import nic_filters, resolver
 from velocity.hypervisor.qemu.inotify import Follower
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.regularly import regularly
 
 pytestmark = pytest.mark.anyio

@@ -37,7 +37,7 @@ from velocity.hosts.certainty import Certainty
 from velocity.hosts.port import AttachedHost, Attaching
 from velocity.hosts.shared_pools import storage_of_all
 from velocity.hypervisor.attached import AttachedHosts
-from velocity.hypervisor.port import Hypervisor
+from velocity.hypervisor.port import Hypervisor, HypervisorFactory
 from velocity.hypervisor.routed import routed as routed_driver
 from velocity.idempotency.service import Idempotency
 from velocity.installation import CannotStart as CannotStart
@@ -96,7 +96,7 @@ from velocity.metrics.service import Metrics, Times
 from velocity.steady_clock import SteadyClock
 from velocity.storage.declared import directories as directories
 from velocity.storage.declared import image_uid, of_host
-from velocity.storage.port import MediaFiles, Storage
+from velocity.storage.port import Storage
 from velocity.store.access import SqlAccess
 from velocity.store.database import Database
 from velocity.store.evacuations import SqlLosses
@@ -163,7 +163,6 @@ class App:
         return running
 
 
-HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
 StorageFactory = Callable[[Settings], Storage]
 
 

@@ -20,13 +20,13 @@ from tests.api.asking import ask
 from tests.patience import PATIENCE
 from velocity import app
 from velocity.access.passwords import Passwords
-from velocity.app import HypervisorFactory, StorageFactory
+from velocity.app import StorageFactory
 from velocity.config import NicSetting, Settings
 from velocity.events.limits import StreamLimits
 from velocity.fetching.port import Source
 from velocity.hosts.port import Attaching
 from velocity.hypervisor.fake import FakeHypervisor
-from velocity.hypervisor.port import Hypervisor
+from velocity.hypervisor.port import Hypervisor, HypervisorFactory
 from velocity.machines.port import MachineStore
 from velocity.metrics.service import Times
 from velocity.storage.directory.files import PoolFiles

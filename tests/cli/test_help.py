@@ -44,3 +44,14 @@ def test_every_command_and_option_has_help_that_fits_and_is_not_cut() -> None:
                 assert below is not None and below.help is not None
                 first = spread(below.help.partition("\n\n")[0]).partition(". ")[0].removesuffix(".")
                 assert f"{name} {first}" in spread(help_), (path, name)
+
+
+@pytest.mark.holds("CLI-9000")
+def test_one_verb_removes_and_the_former_one_still_does() -> None:
+    top = click.Context(velocity, info_name="velocity")
+    verbs = {one.info_name for one in every_command(top)}
+    assert "rm" in verbs and not verbs & {"remove", "delete"}
+    node = velocity.get_command(top, "node")
+    assert isinstance(node, click.Group)
+    context = click.Context(node, parent=top, info_name="node")
+    assert node.get_command(context, "remove") is node.get_command(context, "rm") is not None

@@ -29,7 +29,8 @@ from velocity.config import Settings
 from velocity.hypervisor.fake import Answer
 from velocity.hypervisor.qemu.options import options
 from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.runs import Run, Runs, boot_id
+from velocity.hypervisor.qemu.run_note import Run
+from velocity.hypervisor.qemu.runs import Runs, boot_id
 from velocity.node import places
 
 LATER = 1.0

@@ -28,7 +28,8 @@ from velocity.hypervisor.qemu.driver import QemuHypervisor
 from velocity.hypervisor.qemu.options import Options
 from velocity.hypervisor.qemu.process_watch import Mounts
 from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.hypervisor.qemu.run_note import Run
+from velocity.hypervisor.qemu.runs import Runs
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import LOG_LIMIT, SerialLog

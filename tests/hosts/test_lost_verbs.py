@@ -29,7 +29,7 @@ def test_the_word_is_asked_for_twice_and_names_the_vms(tmp_path: Path, b: Other)
         host.loop.call_soon_threadsafe(b.fake.faults.lose, b.host)
         at_last(lambda: b.host in host.app.hosts.silent)
         at_last(lambda: "as they do not respond: web" in host.run("vm", "list").stderr, "that RUNNING is what it was")
-        assert "velocity node confirm-dead b" in str(host.run("node", "remove", "b").exception), "it cannot be drained"
+        assert "velocity node confirm-dead b" in str(host.run("node", "rm", "b").exception), "it cannot be drained"
         for answers in ("n\n", "y\nc\n"):
             kept = host.run("node", "confirm-dead", "b", typed=answers)
             assert kept.exit_code == 1, kept.output
@@ -127,6 +127,6 @@ def test_a_host_is_blocklisted_when_that_is_asked_for_twice(tmp_path: Path) -> N
         assert f"by root ({ADDRESSES[2]})" in host.ok("node", "show", "b")
         host.ok("vm", "start", "web")
         assert json.loads(host.ok("vm", "show", "web", "--json"))["host"]["id"] == 3
-        removed = host.run("node", "remove", "b")
+        removed = host.run("node", "rm", "b")
         assert f"run `ceph osd blocklist rm {ADDRESSES[2]}:0/0`" in removed.stderr, "nothing proves that it is off"
         assert rados.blocklisted == {ADDRESSES[2]}

@@ -15,7 +15,7 @@ import pytest
 
 from tests.network import frames, speaker
 from tests.root import only_root
-from velocity.hypervisor.qemu.runs import Run, RunNic
+from velocity.hypervisor.qemu.run_note import Run, RunNic
 from velocity.network import nic_filter, taps
 from velocity.network.rules import link_name, made_macs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_ranges_of_uids_that_overlap_are_told_with_the_cure(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
+@as_root("processes under other uids")
 @pytest.mark.holds("NAT-9000")
 def test_a_guest_of_another_server_under_a_uid_of_this_one_is_told(tmp_path: Path) -> None:
     """As of servers that have the same `uid_base`, and so the same packet filter."""
@@ -58,9 +60,15 @@ def test_a_guest_of_another_server_under_a_uid_of_this_one_is_told(tmp_path: Pat
         (claims / str(uid)).symlink_to(tmp_path / run)
     (claims / str(uids.start + 1)).symlink_to(tmp_path / "gone" / "4")
     assert list(overlaps(uids, "mine", claims)) == [], "of this server, outside, or gone"
-    (tmp_path / "its/5").mkdir()
-    (claims / str(uids.start + 2)).symlink_to(tmp_path / "its/5")
-    (text,) = overlaps(uids, "mine", claims)
+    uid, its = uids.start + 2, tmp_path / "its" / str(uuid4())
+    its.mkdir()
+    (claims / str(uid)).symlink_to(its)
+    assert list(overlaps(uids, "mine", claims)) == [], "its process has ended, as after a crash"
+    guest = ["/bin/sh", "-c", "read end", "sh", "-pidfile", f"{its}/own/pid"]
+    with subprocess.Popen(guest, stdin=subprocess.PIPE, user=uid, cwd="/") as process:
+        (text,) = overlaps(uids, "mine", claims)
+        assert process.stdin is not None
+        process.stdin.close()
     assert (
         f"a guest of another server ({tmp_path}/its) runs under a uid of this one, {uids.start + 2}: give each" in text
     )

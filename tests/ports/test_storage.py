@@ -96,7 +96,7 @@ async def test_a_life_of_an_object_of_each_kind(subject: Subject, kind: ObjectKi
     await storage.trash.settle(one, Belongs.KEPT, deadline=DEADLINE)
     assert await content(storage, one) == bytes(5000)
     other = MediaRef(
-        one.pool, one.medium, one.format, ObjectKind.TPM if kind is ObjectKind.MEDIUM else ObjectKind.MEDIUM
+        one.pool, one.medium, one.format, ObjectKind.VARIABLES if kind is ObjectKind.MEDIUM else ObjectKind.MEDIUM
     )
     assert not await exists(storage, other), "kinds have bytes of their own"
     for _ in range(2):

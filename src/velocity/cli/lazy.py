@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -39,16 +40,23 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """`verbs`: name -> `module:attribute`. Help and completion import them all."""
+    """`verbs`: name -> `module:attribute`. Help and completion import them all.
 
-    def __init__(self, *args: Any, verbs: Mapping[str, str], **more: Any) -> None:
+    `former`: earlier names of verbs, which scripts may still use, but nothing lists.
+    """
+
+    def __init__(
+        self, *args: Any, verbs: Mapping[str, str], former: Mapping[str, str] = MappingProxyType({}), **more: Any
+    ) -> None:
         super().__init__(*args, **more)
         self._verbs = verbs
+        self._former = former
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*self.commands, *self._verbs])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = self._former.get(cmd_name, cmd_name)
         if cmd_name not in self._verbs:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self._verbs[cmd_name].partition(":")

@@ -44,7 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "events": ("velocity.cli.events", "Changes as they happen"),
     "task": ("velocity.cli.task", "Tasks: list, show, wait, cancel"),
     "host": ("velocity.cli.host", "The hosts' load and memory: show"),
-    "node": ("velocity.cli.node", "The hosts: list, show, token, join, serve, set, drain, fence, remove, ..."),
+    "node": ("velocity.cli.node", "The hosts: list, show, token, join, serve, set, drain, fence, rm, ..."),
     "nic": ("velocity.cli.nic", "Host NICs: list"),
     "api": ("velocity.cli.api", "Call any endpoint of the API"),
     "completion": ("velocity.cli.completion", "Print the completion script of a shell"),

@@ -6,7 +6,7 @@ import click
 
 from velocity.cli.lazy import LazyGroup
 
-ASKING = ("list", "show", "token", "set", "drain", "maintenance", "activate", "remove")
+ASKING = ("list", "show", "token", "set", "drain", "maintenance", "activate", "rm")
 VERBS = {
     "serve": "velocity.cli.node_serve:serve",
     "join": "velocity.cli.node_join:join",
@@ -18,6 +18,6 @@ VERBS = {
 }
 
 
-@click.group(cls=LazyGroup, verbs=VERBS)
+@click.group(cls=LazyGroup, verbs=VERBS, former={"remove": "rm"})
 def node() -> None:
     """The hosts of a server. HOST is a name, or an id (`id:2`)."""

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -25,7 +25,7 @@ from velocity.cli.process import (
 )
 from velocity.config import ConfigError, Settings, load
 from velocity.file_lock import Busy, FileLock
-from velocity.hypervisor.port import Hypervisor, HypervisorError
+from velocity.hypervisor.port import Hypervisor, HypervisorError, HypervisorFactory
 from velocity.node import agent, identity, places
 from velocity.node.identity import NodeIdentity
 from velocity.storage.declared import directories
@@ -33,7 +33,6 @@ from velocity.storage.port import MediaFiles, Storage
 
 ARENAS = 1
 """A buffer goes through several threads of gRPC: each would keep 64 MiB and more for itself."""
-HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
 
 
 @click.command()

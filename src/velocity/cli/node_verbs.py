@@ -224,7 +224,7 @@ def activate(host: int) -> None:
 @click.command()
 @NODE
 @changing
-def remove(host: int) -> None:
+def rm(host: int) -> None:
     """Remove HOST, which must have no VMs. Its certificate becomes invalid."""
     client = connection.connect()
     label, listed = seen.host_label(client, host), client.show_node(host=host).blocklisted

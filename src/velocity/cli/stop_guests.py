@@ -31,7 +31,8 @@ from velocity.client import ApiError, Client, Unreachable, Untrusted
 from velocity.config import ConfigError, Settings, is_setting, load
 from velocity.contract.machines import State, VmSummary
 from velocity.hypervisor.qemu.options import options
-from velocity.hypervisor.qemu.runs import Run, Runs
+from velocity.hypervisor.qemu.run_note import Run
+from velocity.hypervisor.qemu.runs import Runs
 from velocity.node import places
 
 AT_ONCE = 32

@@ -34,7 +34,6 @@ from velocity.contract.vm_settings import Display as Display
 from velocity.contract.vm_settings import EmptyDrive as EmptyDrive
 from velocity.contract.vm_settings import Interface as Interface
 from velocity.contract.vm_settings import MediaMode as MediaMode
-from velocity.contract.vm_settings import NatKind as NatKind
 from velocity.contract.vm_settings import NextBoot as NextBoot
 from velocity.contract.vm_settings import Nic as Nic
 from velocity.contract.vm_settings import NicType as NicType

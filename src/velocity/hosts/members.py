@@ -29,6 +29,7 @@ class Hello(Value, frozen=True):
     """What a node reports about itself. Its certificate's times are in Unix seconds, the serial number in hexadecimal.
 
     `now` is its clock in Unix seconds, `uid_base` the first uid of its guests; both are 0 from an older node.
+    `certificate_begins` is sent for servers of the version before, which expect it.
     """
 
     api: int

@@ -15,7 +15,7 @@ The rules of these calls:
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -49,7 +49,7 @@ from velocity.hypervisor.spec import MachineSpec as MachineSpec
 from velocity.hypervisor.spec import NatSpec as NatSpec
 from velocity.hypervisor.spec import NicSpec as NicSpec
 from velocity.hypervisor.spec import SeedSpec as SeedSpec
-from velocity.storage.port import MediaRef, Value
+from velocity.storage.port import MediaFiles, MediaRef, Value
 
 
 class HypervisorError(Exception):
@@ -377,3 +377,7 @@ class Hypervisor(Protocol):
 
     @property
     def hosts(self) -> Hosts: ...
+
+
+HypervisorFactory = Callable[[MediaFiles], Awaitable[Hypervisor]]
+"""Makes the driver of a host, which opens media through these files."""

@@ -29,8 +29,7 @@ from velocity.media.sources import Sources
 from velocity.media.states import PoolStates
 from velocity.storage.formats import refused
 from velocity.storage.port import Clone, Import, Job, JobProgress, Jobs, Made, Prepared
-from velocity.tasks.service import TaskProgress as TaskProgress
-from velocity.tasks.service import Tasks
+from velocity.tasks.service import TaskProgress, Tasks
 from velocity.uninterrupted import whole
 
 AT_ONCE, OWN = 3, 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from velocity.config import Settings
 from velocity.contract.problems import Problem, Refused
 from velocity.hosts.members import API, CopyMark, CopyPiece, Hello
 from velocity.hosts.port import FIRST_HOST, OfferedPool
-from velocity.hypervisor.port import Hypervisor, HypervisorError, Incarnation, Usage
+from velocity.hypervisor.port import Hypervisor, HypervisorError, HypervisorFactory, Incarnation, Usage
 from velocity.node import places
 from velocity.node.copies import KeptCopies
 from velocity.node.identity import NodeIdentity, OwnIdentity
@@ -139,7 +139,7 @@ class RunningNode:
 async def begin(
     settings: Settings,
     own: NodeIdentity,
-    hypervisor: Callable[[MediaFiles], Awaitable[Hypervisor]],
+    hypervisor: HypervisorFactory,
     storage: Callable[[Settings], Storage],
 ) -> RunningNode:
     """Serve. Raises `RuntimeError` if the address cannot be used, `HypervisorError`, `OSError`."""

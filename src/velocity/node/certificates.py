@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from velocity.hosts.members import DAYS, LEFT
-from velocity.node.names import Identity as Identity
+from velocity.node.names import Identity
 
 AUTHORITY_DAYS = 3650
 """Validity of the authority's certificate. It is renewed when a third of it is left: so hosts have it, which comes with

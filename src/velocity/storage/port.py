@@ -43,8 +43,6 @@ class ObjectKind(enum.Enum):
 
     MEDIUM = "medium"
     VARIABLES = "vars"
-    TPM = "tpm"
-    STATE = "state"
 
 
 class MediaRef(Value, frozen=True):

@@ -14,7 +14,7 @@ from tests.ports.subjects import DEADLINE, HOST, QemuSubject, machine, next_run,
 from velocity.hypervisor.port import Fact, FactCause, Incarnation, Stop, Unknown
 from velocity.hypervisor.qemu import watched_runs
 from velocity.hypervisor.qemu.process_watch import Mounts
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.guest]
 

@@ -19,7 +19,8 @@ from tests.root import as_root
 from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.processes import start_time, table
-from velocity.hypervisor.qemu.runs import RunEnd, Runs, TooLong
+from velocity.hypervisor.qemu.run_note import RunEnd
+from velocity.hypervisor.qemu.runs import Runs, TooLong
 from velocity.hypervisor.qemu.spool import bounds
 
 TAPS = [

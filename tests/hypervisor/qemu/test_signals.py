@@ -18,7 +18,7 @@ from velocity.hypervisor.port import FactCause
 from velocity.hypervisor.qemu import spool
 from velocity.hypervisor.qemu.fact_stream import FactStream
 from velocity.hypervisor.qemu.qemu_log import FollowedLog
-from velocity.hypervisor.qemu.runs import RunEnd
+from velocity.hypervisor.qemu.run_note import RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.seriallog import SerialLog
 from velocity.hypervisor.qemu.watched_run import WatchedRun

@@ -20,8 +20,8 @@ from velocity.hypervisor.qemu.launch import recovered
 from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE
 from velocity.hypervisor.qemu.moves.moves import Moves
 from velocity.hypervisor.qemu.processes import start_time
-from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import Run, RunEnd, boot_id
+from velocity.hypervisor.qemu.run_note import Between, Run, RunEnd
+from velocity.hypervisor.qemu.runs import boot_id
 from velocity.hypervisor.qemu.starting import Starts
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import RunEntry, WatchedRuns

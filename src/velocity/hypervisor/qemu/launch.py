@@ -42,8 +42,7 @@ from velocity.hypervisor.qemu.layout import Layout, nodes
 from velocity.hypervisor.qemu.nic_links import connect_nics, disconnect, has_link, with_links
 from velocity.hypervisor.qemu.processes import start_time
 from velocity.hypervisor.qemu.qemu_log import QemuLog
-from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Between, Run
 from velocity.hypervisor.qemu.serial_input import INPUT
 from velocity.hypervisor.qemu.seriallog import copy
 from velocity.hypervisor.qemu.spool import SpooledConsole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from velocity.hypervisor.port import NicAddress
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.network import neighbours, taps
 
 

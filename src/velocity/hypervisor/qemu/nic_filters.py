@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.hypervisor.spec import BridgeSpec
 from velocity.network import fence, nat, nft, nic_filter, taps
 from velocity.network.nat import Nat, NatNic

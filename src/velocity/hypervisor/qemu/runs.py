@@ -24,10 +24,7 @@ from msgspec import Struct
 from velocity import durable
 from velocity.hypervisor.qemu.processes import Process, start_time, table
 from velocity.hypervisor.qemu.removal import remove_tree
-from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.run_note import Run as Run
-from velocity.hypervisor.qemu.run_note import RunEnd as RunEnd
-from velocity.hypervisor.qemu.run_note import RunNic as RunNic
+from velocity.hypervisor.qemu.run_note import Between, Run, RunNic
 from velocity.hypervisor.qemu.spool import SpoolRange, range_of
 from velocity.hypervisor.waits import OLDER_RUN
 from velocity.network.rules import link_name

@@ -11,7 +11,7 @@ from uuid import UUID
 from velocity.hypervisor.port import DiskLimits, HypervisorError, Incarnation, MachineSpec, NotRunning, Unknown
 from velocity.hypervisor.qemu.launch import OVERTAKEN, end, launch
 from velocity.hypervisor.qemu.layout import Layout
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.hypervisor.qemu.watched_run import WatchedRun
 from velocity.hypervisor.qemu.watched_runs import WatchedRuns
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from velocity.hypervisor.qemu.processes import table
 from velocity.hypervisor.qemu.runs import CLAIMS, UID_COUNT
 from velocity.network import fence
 
@@ -28,8 +29,15 @@ def overlaps(uids: range, instance: str, claims: Path = CLAIMS) -> Iterator[str]
                 f"server is gone, `nft delete table inet {fence.table(range(start, start))}`"
             )
     for claim in sorted(claims.iterdir() if claims.is_dir() else (), key=lambda one: one.name):
-        if claim.name.isdecimal() and uids.start <= int(claim.name) <= last:
-            run = claim.readlink()
-            if run.parent.name != instance and run.is_dir():
-                yield f"a guest of another server ({run.parent}) runs under a uid of this one, {claim.name}: {apart}"
-                return
+        if claim.name.isdecimal() and uids.start <= int(claim.name) <= last and (where := _of_another(claim, instance)):
+            yield f"a guest of another server ({where}) runs under a uid of this one, {claim.name}: {apart}"
+            return
+
+
+def _of_another(claim: Path, instance: str) -> Path | None:
+    """Where another server has the guest that runs under this uid. A crash may leave claims of guests that do not."""
+    try:
+        root = claim.readlink().parent
+        return root if root.name != instance and table([root], {int(claim.name)}) else None
+    except OSError:  # it has just gone, or not all processes could be examined
+        return None

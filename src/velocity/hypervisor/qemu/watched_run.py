@@ -35,7 +35,7 @@ from velocity.hypervisor.qemu.monitor import FIRST_PAUSE, LAST_PAUSE, Broken, Mo
 from velocity.hypervisor.qemu.process_watch import ProcessWatch
 from velocity.hypervisor.qemu.qemu_log import FollowedLog
 from velocity.hypervisor.qemu.releases import Releases
-from velocity.hypervisor.qemu.runs import RunEnd
+from velocity.hypervisor.qemu.run_note import RunEnd
 from velocity.hypervisor.qemu.screen import Screendumps
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.status import StatusQuery

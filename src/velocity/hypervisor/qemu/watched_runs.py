@@ -24,8 +24,7 @@ from velocity.hypervisor.qemu.launch import cleared
 from velocity.hypervisor.qemu.meter import Meter
 from velocity.hypervisor.qemu.process_watch import Mounts
 from velocity.hypervisor.qemu.qemu_log import FollowedLog, QemuLog
-from velocity.hypervisor.qemu.run_note import Between
-from velocity.hypervisor.qemu.runs import Run, RunEnd
+from velocity.hypervisor.qemu.run_note import Between, Run, RunEnd
 from velocity.hypervisor.qemu.serial import SerialHub
 from velocity.hypervisor.qemu.spool import range_of
 from velocity.hypervisor.qemu.watched_run import WatchedRun

@@ -12,7 +12,7 @@ export function RemoveHost({ host, onClose }: { host: NodeInfo; onClose: () => v
     <Confirm
       title={`Remove the host ${host.name}?`}
       verb="Remove"
-      cli={["velocity", "node", "remove", hostWord(host)]}
+      cli={["velocity", "node", "rm", hostWord(host)]}
       request={{ method: "delete", path: "/h/node", body }}
       onConfirm={() =>
         act({

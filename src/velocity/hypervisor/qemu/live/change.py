@@ -12,7 +12,7 @@ from velocity.hypervisor.qemu import scopes
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.disk_options import Drive
 from velocity.hypervisor.qemu.hardware import Hardware, profile
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.hypervisor.qemu.watched_runs import RunEntry
 from velocity.uninterrupted import in_thread
 

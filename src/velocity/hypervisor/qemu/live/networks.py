@@ -13,7 +13,7 @@ from msgspec import structs
 from velocity.hypervisor.port import BridgeSpec, NicSpec
 from velocity.hypervisor.qemu.directories import HostDirectories
 from velocity.hypervisor.qemu.nic_links import has_link, with_links
-from velocity.hypervisor.qemu.runs import Run
+from velocity.hypervisor.qemu.run_note import Run
 from velocity.hypervisor.waits import NO_BRIDGE, USER_NETWORK
 from velocity.network import taps
 from velocity.network.nat import NatNic
