@@ -48,7 +48,7 @@ async def check(w: World, vmid: int, mid: str, viewer: str, cause: str) -> None:
     assert SECRET not in str(shown[0])
 
 
-@pytest.mark.holds("TEAM-9000")
+@pytest.mark.holds("TEAM-30")
 async def test_the_reason_why_a_vm_was_not_started_with_the_server_names_nothing_else(tmp_path: Path) -> None:
     fake = FakeHypervisor()
     async with world(tmp_path / "data", fake) as w:
@@ -60,7 +60,7 @@ async def test_the_reason_why_a_vm_was_not_started_with_the_server_names_nothing
         assert f"VM {SECRET!r} is writing to medium" in refused["message"], "who may view it is told all"
 
 
-@pytest.mark.holds("TEAM-9000")
+@pytest.mark.holds("TEAM-30")
 async def test_the_reason_why_a_vm_was_not_started_again_names_nothing_else(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid, mid, viewer = await unable(w, ha="restart")
@@ -70,7 +70,7 @@ async def test_the_reason_why_a_vm_was_not_started_again_names_nothing_else(tmp_
         await check(w, vmid, mid, viewer, "killed")
 
 
-@pytest.mark.holds("TEAM-9000")
+@pytest.mark.holds("TEAM-30")
 async def test_the_reason_why_a_restart_did_not_start_it_names_nothing_else(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid, mid, viewer = await unable(w)
@@ -80,7 +80,7 @@ async def test_the_reason_why_a_restart_did_not_start_it_names_nothing_else(tmp_
         await check(w, vmid, mid, viewer, "restart-failed")
 
 
-@pytest.mark.holds("TEAM-9000")
+@pytest.mark.holds("TEAM-30")
 async def test_why_a_change_waits_names_nothing_else(tmp_path: Path) -> None:
     async with world(tmp_path / "data") as w:
         vmid, mid, viewer = await unable(w)

@@ -46,7 +46,7 @@ def test_every_command_and_option_has_help_that_fits_and_is_not_cut() -> None:
                 assert f"{name} {first}" in spread(help_), (path, name)
 
 
-@pytest.mark.holds("CLI-9000")
+@pytest.mark.holds("CLI-66")
 def test_one_verb_removes_and_the_former_one_still_does() -> None:
     top = click.Context(velocity, info_name="velocity")
     verbs = {one.info_name for one in every_command(top)}

@@ -239,7 +239,7 @@ async def test_no_run_begins_on_a_host_that_is_blocklisted(two: Two) -> None:
         assert (await shown(w, rbd))["host"]["id"] == 3
 
 
-@pytest.mark.holds("MANY-9300")
+@pytest.mark.holds("MANY-290")
 async def test_no_vm_comes_to_a_host_that_responds_and_is_still_blocklisted(two: Two) -> None:
     async with two.server() as w:
         blocklists(w).lifting.pauses = (0.0,)

@@ -269,7 +269,7 @@ async def test_a_server_that_hears_nobody_fences_nobody(tmp_path: Path) -> None:
         await w.settle()
 
 
-@pytest.mark.holds("MANY-9301")
+@pytest.mark.holds("MANY-291")
 @pytest.mark.anyio
 async def test_a_server_that_could_have_been_replaced_fences_nobody(tmp_path: Path, b: Other) -> None:
     agent.install(tmp_path / "agents")

@@ -48,7 +48,7 @@ async def with_its_group_from_the_trash(w: World, vmid: int, gid: int) -> None:
     await w.ok("DELETE", "/t/trash", trid=await trid(w, "team"))
 
 
-@pytest.mark.holds("DUR-9000")
+@pytest.mark.holds("DUR-98")
 @pytest.mark.parametrize("purge", [at_once, from_the_trash, with_its_group, with_its_group_from_the_trash])
 async def test_the_next_server_removes_what_a_silent_host_stores_of_its_last_vm(
     tmp_path: Path, b: Other, purge: Callable[[World, int, int], Awaitable[None]]
@@ -71,7 +71,7 @@ async def test_the_next_server_removes_what_a_silent_host_stores_of_its_last_vm(
         assert await left(w) == []
 
 
-@pytest.mark.holds("DUR-9000")
+@pytest.mark.holds("DUR-98")
 async def test_a_server_that_ends_between_the_commit_and_the_removal_leaves_it_to_the_next(
     tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +95,7 @@ async def test_a_server_that_ends_between_the_commit_and_the_removal_leaves_it_t
         assert await left(w) == []
 
 
-@pytest.mark.holds("DUR-9000")
+@pytest.mark.holds("DUR-98")
 async def test_a_host_from_which_a_vm_was_evacuated_removes_what_it_stores_of_it(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         vmid = await running(w)
@@ -115,7 +115,7 @@ async def test_a_host_from_which_a_vm_was_evacuated_removes_what_it_stores_of_it
         assert await left(w) == []
 
 
-@pytest.mark.holds("DUR-9000")
+@pytest.mark.holds("DUR-98")
 async def test_nothing_is_left_to_do_of_a_host_that_is_removed(tmp_path: Path, b: Other) -> None:
     async with together(tmp_path / "data", b) as w:
         first, second = await w.vm("first", host=2), await w.vm("second", host=2)
@@ -129,7 +129,7 @@ async def test_nothing_is_left_to_do_of_a_host_that_is_removed(tmp_path: Path, b
         assert await left(w) == [], "nobody waits for a host that is no more"
 
 
-@pytest.mark.holds("DUR-9000")
+@pytest.mark.holds("DUR-98")
 async def test_a_database_that_fails_after_the_removal_costs_one_more_attempt(
     tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ assert told(900_020_000) == [], "the cure that it names"
 
 
 @as_root("network namespaces")
-@pytest.mark.holds("NAT-9000")
+@pytest.mark.holds("NAT-22")
 def test_ranges_of_uids_that_overlap_are_told_with_the_cure(tmp_path: Path) -> None:
     command = ["unshare", "--net", sys.executable, "-c", PROGRAM, str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
@@ -49,7 +49,7 @@ def test_ranges_of_uids_that_overlap_are_told_with_the_cure(tmp_path: Path) -> N
 
 
 @as_root("processes under other uids")
-@pytest.mark.holds("NAT-9000")
+@pytest.mark.holds("NAT-22")
 def test_a_guest_of_another_server_under_a_uid_of_this_one_is_told(tmp_path: Path) -> None:
     """As of servers that have the same `uid_base`, and so the same packet filter."""
     uids, claims = range(10**9, 10**9 + 10_000), tmp_path / "uids"

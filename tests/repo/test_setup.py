@@ -58,7 +58,7 @@ def test_a_page_that_could_not_be_built_is_tried_again_when_asked_for_or_changed
     assert [tries("run"), tries("run")] == [3, 3]
 
 
-@pytest.mark.holds("CLI-9900")
+@pytest.mark.holds("CLI-67")
 def test_a_step_that_takes_long_shows_on_a_terminal_that_it_is_still_running(tmp_path: Path) -> None:
     checkout, programs, ends = a_checkout(tmp_path / "checkout"), tmp_path / "programs", tmp_path / "ends"
     programs.mkdir()

@@ -166,7 +166,7 @@ def test_a_vm_is_renamed(host: Host, root: Person) -> None:
     assert clicks.made <= MOST
 
 
-@pytest.mark.holds("PAGE-9700")
+@pytest.mark.holds("PAGE-116")
 def test_a_vm_is_stopped_restarted_and_changed_from_its_row(host: Host, root: Person) -> None:
     for one in "web", "db":
         host.ok("vm", "create", one, "--memory", "64M")
@@ -200,7 +200,7 @@ def test_a_vm_is_stopped_restarted_and_changed_from_its_row(host: Host, root: Pe
     expect(page.get_by_role("heading", level=1)).to_have_text("Virtual machines")
 
 
-@pytest.mark.holds("PAGE-9700")
+@pytest.mark.holds("PAGE-116")
 def test_several_vms_are_not_stopped_without_being_asked_for(host: Host, root: Person) -> None:
     for one in "web", "db":
         host.ok("vm", "create", one, "--memory", "64M")

@@ -46,7 +46,7 @@ def someone(crowd: Host, browser: Browser) -> Iterator[Person]:
         yield one
 
 
-@pytest.mark.holds("PAGE-9701")
+@pytest.mark.holds("PAGE-117")
 @pytest.mark.parametrize("width", [1024, 1280])
 @pytest.mark.parametrize("path", ["/vms", "/trash"])
 def test_what_can_be_done_with_a_row_of_a_long_list_is_in_sight(someone: Person, path: str, width: int) -> None:
@@ -63,7 +63,7 @@ NARROW = """rows => [...rows.querySelectorAll("tbody tr[data-index] td")].filter
     .map(one => `${one.dataset.label} ${one.clientWidth}`)"""
 
 
-@pytest.mark.holds("PAGE-9701")
+@pytest.mark.holds("PAGE-117")
 def test_in_a_long_list_with_many_columns_none_of_them_gives_way_to_the_others(crowd: Host, person: NewPerson) -> None:
     one = person(crowd.url)
     one.enter("root")
@@ -76,7 +76,7 @@ def test_in_a_long_list_with_many_columns_none_of_them_gives_way_to_the_others(c
     assert rows.evaluate(OUTSIDE) == []
 
 
-@pytest.mark.holds("PAGE-9702")
+@pytest.mark.holds("PAGE-118")
 def test_on_a_phone_what_can_be_done_with_a_row_leaves_room_for_its_name(someone: Person) -> None:
     someone.page.set_viewport_size({"width": 375, "height": 800})
     someone.go("/trash")
@@ -86,7 +86,7 @@ def test_on_a_phone_what_can_be_done_with_a_row_leaves_room_for_its_name(someone
     assert box is not None and box["height"] < 30, "a name of nine letters takes one line"
 
 
-@pytest.mark.holds("PAGE-9703")
+@pytest.mark.holds("PAGE-119")
 def test_a_long_path_of_a_group_takes_two_lines_at_most(someone: Person) -> None:
     someone.page.set_viewport_size({"width": 1024, "height": 800})
     someone.go("/vms")

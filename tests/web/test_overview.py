@@ -183,7 +183,7 @@ def test_a_phone_says_what_is_wrong_with_a_vm(host: Host, person: NewPerson) -> 
     assert one.violations(rules=SIZES) == []
 
 
-@pytest.mark.holds("PAGE-9704")
+@pytest.mark.holds("PAGE-120")
 def test_the_head_of_a_page_is_one_row_and_a_long_name_is_whole_on_pointing_at_it(host: Host, root: Person) -> None:
     name = "maximilian.mustermann-von-und-zu-hohenstein@example.org"
     host.ok("user", "create", name, typed=f"{PASSWORD}\n{PASSWORD}\n")
