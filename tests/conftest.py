@@ -21,6 +21,7 @@ import pytest
 from tests.ceph import Ceph, lacking
 from tests.host import host as host
 from tests.postgres import Postgres
+from tests.samples import choose_by_seed_alone
 from tests.statements import compile_once
 from velocity import node as node  # before any test loads gRPC
 from velocity.cli.demo.guest import Guest, build
@@ -48,6 +49,7 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None
     compile_once()
+    choose_by_seed_alone()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -258,7 +258,7 @@ class Lives(Served):
     def host(self, how: str) -> None:
         getattr(self.fake.faults, how)(HOST)
         if how == "reboot":
-            self.fake.state.number = 0  # it numbers its facts from the beginning again
+            self.fake.state.number = self.fake.state.told = 0  # it numbers its facts from the beginning again
 
     @rule(
         one=Number,

@@ -150,7 +150,8 @@ class Altered(Value, frozen=True):
 class Listing(Value, frozen=True):
     """The runs of a host, including those that have ended and are not acknowledged.
 
-    `complete`: a run that is not listed did not exist at `number`. Otherwise some could not be checked.
+    `complete`: a run that is not listed did not exist at `number`, which is higher than those of earlier facts and at
+    least 1. Otherwise some could not be checked.
     """
 
     host: HostId

@@ -163,7 +163,7 @@ class FakeMachines:
             if run.who.host == host:
                 silent = run.who.machine in state.silent or state.hands_over(run.who)
                 found.append(state.fact(run.who, Fact.SILENT if silent else run.fact, run.why))
-        return Listing(host, tuple(found), state.number, complete=True)
+        return Listing(host, tuple(found), state.next_number(), complete=True)
 
     async def acknowledge(self, who: Incarnation, *, deadline: float) -> None:
         self._state.reach(who.host)

@@ -88,8 +88,11 @@ class FakeState:
     def fact(
         self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False, detail: str = ""
     ) -> FactReport:
+        return FactReport(who, fact, why, detail, self.next_number(), devices)
+
+    def next_number(self) -> int:
         self.number += 1
-        return FactReport(who, fact, why, detail, self.number, devices)
+        return self.number
 
     def tell(self, who: Incarnation, fact: Fact, why: FactCause, *, devices: bool = False) -> None:
         self._tell(self.fact(who, fact, why, devices=devices))
