@@ -365,7 +365,7 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         facts.append(("moving to", f"{info.moving.host.name}{task}"))
     if info.frozen_until:
         at = time.strftime("%H:%M:%S", time.localtime(info.frozen_until))
-        facts.append(("file systems", f"frozen until {at}: `velocity vm thaw` has them go on"))
+        facts.append(("file systems", f"frozen until {at}: `velocity vm thaw` thaws them"))
     if info.reason:
         facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
     facts += lines(info, called, waiting=True)
