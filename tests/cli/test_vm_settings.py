@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.host import Host
+from tests.patience import at_last
 from velocity.cli.cloud_init import OPTIONS
 from velocity.cli.vm_settings import WORDS
 from velocity.contract.cloud_init import CloudInit
@@ -312,3 +313,24 @@ def test_what_waits_and_what_is_live_is_said_in_the_plan_and_in_the_answer(host:
     said = host.ok("vm", "set", "web", "--cpu", "host", "--drive", "usb")
     assert "at its next start: cpu\n  cpu: a guest detects the features of its CPU at a start" in said
     assert "cpu: a guest detects the features of its CPU at a start" in host.ok("vm", "show", "web")
+
+
+def test_why_a_change_waits_and_why_a_vm_does_not_run_names_media(host: Host) -> None:
+    for name in ("own", "shared"):
+        host.ok("media", "create", name, "--size", "1M", "--format", "raw")
+    host.ok("vm", "create", "writer", "--memory", "64M", "--media", "shared:block")
+    host.ok("vm", "create", "web", "--memory", "64M", "--media", "own:block")
+    for name in ("web", "writer"):
+        host.ok("vm", "start", name)
+    host.ok("vm", "set", "web", "--media", "own:block", "--media", "shared:block:ro")
+    shown = json.loads(host.ok("vm", "show", "web", "--json"))
+    mid = shown["media"][1]["mid"]
+    assert f"writing to medium {mid}" in shown["waits"]["media"]
+    named = f"another VM is writing to medium shared ({mid}): stop it first"
+    assert named in host.ok("vm", "show", "web")
+    host.run("vm", "restart", "web", "--force")
+    at_last(lambda: named in reason(host), "a reason that names the medium")
+
+
+def reason(host: Host) -> str:
+    return next((one for one in host.ok("vm", "show", "web").splitlines() if one.startswith("reason ")), "")

@@ -18,6 +18,7 @@ from tests.web.walk import be_still
 from velocity.client import Client
 from velocity.contract.joining import NodeToken
 from velocity.contract.nodes import JOIN
+from velocity.hypervisor.port import Fact, FactCause
 from velocity.node import joining
 
 PAGES = {
@@ -315,3 +316,23 @@ def test_no_way_switches_a_machine_off_without_asking_not_the_palette_neither(ho
     assert "RUNNING" in host.ok("vm", "list")
     asked.get_by_role("button", name="Force off").click()
     expect(root.page.get_by_text("web is stopped")).to_be_visible()
+
+
+def test_why_a_vm_does_not_run_names_the_medium(host: Host, root: Person) -> None:
+    host.ok("media", "create", "shared", "--size", "1M", "--format", "raw")
+    host.ok("vm", "create", "writer", "--memory", "64M", "--media", "shared:block")
+    host.ok("vm", "create", "web", "--memory", "64M", "--ha", "restart")
+    for name in ("web", "writer"):
+        host.ok("vm", "start", name)
+    host.ok("vm", "set", "web", "--media", "shared:block:ro")
+    shown = root.page.locator("#main").get_by_text(
+        re.compile("another VM is writing to medium shared: stop it first", re.IGNORECASE)
+    )
+    root.open("/vms/2")
+    expect(shown.first).to_be_visible()  # why the change waits
+    run = next(one for one in host.hypervisor.runs.values() if not one.spec.disks)
+    host.loop.call_soon_threadsafe(host.hypervisor.play, run.who.machine, Fact.ENDED, FactCause.KILLED)
+    for path in ("/vms/2", "/vms", "/"):
+        root.open(path)
+        expect(shown.first).to_be_visible()
+        assert not re.search("medium [0-9a-f]{8}-", root.page.locator("#main").inner_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,12 @@ class MediaScope:
 
 MediaNames = Callable[[UUID], str]
 """The name of a medium, for people."""
+
+
+def with_names(message: str, called: MediaNames) -> str:
+    """A message stored with a VM: the server names media in it by their ids, as all who may view the VM read it."""
+    medium = r"\bmedium ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+    return re.sub(medium, lambda found: f"medium {called(UUID(found[1]))}", message)
 
 
 def _cache(text: str) -> dict[str, object]:

@@ -232,7 +232,7 @@ def rm(host: int) -> None:
     done(f"removed host {label}; on that machine, stop and disable velocity-node.service")
     if listed is not UNSET:
         warn(
-            f"the Ceph cluster still refuses writes from {one}: once no guest runs on that machine any more, run "
-            f"`ceph osd blocklist rm {one}:0/0`"
+            f"the Ceph cluster still refuses all requests from {one}: once no guest runs on that machine any more, "
+            f"run `ceph osd blocklist rm {one}:0/0`"
             for one in listed.addresses
         )

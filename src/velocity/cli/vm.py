@@ -347,6 +347,7 @@ def _times(info: VmInfo) -> list[tuple[str, object]]:
 
 
 def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, object]]:
+    from velocity.cli.attachments import with_names
     from velocity.cli.vm_settings import lines
 
     facts: list[tuple[str, object]] = [
@@ -365,14 +366,14 @@ def _facts(info: VmInfo, path: str, called: MediaNames) -> list[tuple[str, objec
         facts.append(("moving to", f"{info.moving.host.name}{task}"))
     if info.frozen_until:
         at = time.strftime("%H:%M:%S", time.localtime(info.frozen_until))
-        facts.append(("file systems", f"frozen until {at}: `velocity vm thaw` has them go on"))
+        facts.append(("file systems", f"frozen until {at}: `velocity vm thaw` thaws them"))
     if info.reason:
-        facts.append(("reason", f"{info.reason.message} ({info.reason.cause})"))
+        facts.append(("reason", f"{with_names(info.reason.message, called)} ({info.reason.cause})"))
     facts += lines(info, called, waiting=True)
     facts += [("warning", warning) for warning in info.warnings or []]
     if info.waiting:
         facts.append(("next start", f"changes {', '.join(info.waiting)}"))
-        facts += [("", f"{field}: {why}") for field, why in (info.waits or {}).items()]
+        facts += [("", f"{field}: {with_names(why, called)}") for field, why in (info.waits or {}).items()]
     if info.next_boot is not UNSET:
         facts.append(("next start", words_of(info.next_boot, called)))
     facts += [*lines(info, called, waiting=False), ("machine", info.machine_type), ("firmware", info.firmware)]

@@ -299,8 +299,8 @@ WORDS = (
         label="notes",
         show=lambda _, text: text.splitlines(),
     ),
-    _neighbours("spread", "on different hosts, if there are enough"),
-    _neighbours("together", "on the same host, if it can run them all"),
+    _neighbours("spread", "on different hosts as far as possible"),
+    _neighbours("together", "on the same host as far as possible"),
     Word(
         field="host_labels",
         name="host_labels",

@@ -868,10 +868,9 @@ class Methods(abc.ABC):
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, if there are enough; empty: on any
-            host
-        together: VMs of a group with the same word are placed on the same host, if it can run them all; this comes
-            before `spread`; empty: on any host
+        spread: VMs of a group with the same word are placed on different hosts as far as possible; empty: on any host
+        together: VMs of a group with the same word are placed on the same host as far as possible; this comes before
+            `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead
@@ -1071,10 +1070,9 @@ class Methods(abc.ABC):
         max_memory_mib: the largest `memory_mib` while it runs; 0: as much as at its start
         autostart: start it whenever the server starts, unless it runs: also if a user has stopped it
         notes: a description, at most 8,192 bytes of UTF-8
-        spread: VMs of a group with the same word are placed on different hosts, if there are enough; empty: on any
-            host
-        together: VMs of a group with the same word are placed on the same host, if it can run them all; this comes
-            before `spread`; empty: on any host
+        spread: VMs of a group with the same word are placed on different hosts as far as possible; empty: on any host
+        together: VMs of a group with the same word are placed on the same host as far as possible; this comes before
+            `spread`; empty: on any host
         host_labels: labels that its host must have, each as name=value, or a name with any value
         ha: restart: if it should run and its process or its host fails, it is started again, with growing pauses;
             elsewhere only once its host is confirmed dead

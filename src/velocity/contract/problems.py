@@ -67,7 +67,7 @@ class Problem(enum.Enum):
     NO_READONLY = "no readonly"
     MORE_THAN_PROMISED = "more bytes than promised"
     NOT_AN_IMAGE = "not an image that can be imported"
-    UPLOAD_OFFSET = "not where the upload goes on"
+    UPLOAD_OFFSET = "wrong upload offset"
     UPLOAD_ENDED = "the upload was ended"
     WRONG_CHECKSUM = "wrong checksum"
 

@@ -260,7 +260,7 @@ Spread = Annotated[
     Meta(
         max_length=64,
         pattern=WORD,
-        description="VMs of a group with the same word are placed on different hosts, if there are enough; "
+        description="VMs of a group with the same word are placed on different hosts as far as possible; "
         "empty: on any host",
     ),
 ]
@@ -269,7 +269,7 @@ Together = Annotated[
     Meta(
         max_length=64,
         pattern=WORD,
-        description="VMs of a group with the same word are placed on the same host, if it can run them all; this "
+        description="VMs of a group with the same word are placed on the same host as far as possible; this "
         "comes before `spread`; empty: on any host",
     ),
 ]

@@ -1,7 +1,7 @@
 """The use cases of lost hosts: fencing, and confirming that one is dead.
 
 Silence proves nothing. There are three proofs: a fence agent has powered the machine off; a person confirms that it is
-off; or, for VMs whose disks are all on RBD, the cluster refuses all writes from that host.
+off; or, for VMs whose disks are all on RBD, the cluster refuses all requests from that host.
 """
 
 from __future__ import annotations

@@ -196,9 +196,8 @@ class Membership:
             if member.own:
                 raise Refused(Problem.NODE_OWN, "that is the server's own host, which cannot be removed", field="host")
             answers = not self._connections.trouble(member.host)
-            pools = (
-                self._roster.pools_of(member) if answers else set()
-            )  # media of a lost host cannot be fetched, so they do not keep it
+            # A lost host's media cannot be fetched: they do not prevent its removal.
+            pools = self._roster.pools_of(member) if answers else set()
             _check_empty(member, await self._store.holds(member.host, pools), self.lost.state(member))
             plan.step("delete", "host", member.name, id=member.host)
             plan.stop_here()

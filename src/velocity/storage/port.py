@@ -136,7 +136,7 @@ class Pools(Protocol):
     async def blocklist(
         self, pool: int, addresses: tuple[str, ...], refs: tuple[MediaRef, ...], *, deadline: float
     ) -> tuple[str, ...]:
-        """Have the storage refuse writes of the clients at these addresses, whatever happens to this host.
+        """Have the storage refuse all requests of the clients at these addresses, whatever happens to this host.
 
         Returns for each of the objects, in order, the address of a client that still has it open for writing; empty:
         none has. Raises `Refused` if that is not certain, and `Unknown`.

@@ -27,7 +27,7 @@ from velocity.hypervisor.port import (
 
 MIB = 1 << 20
 PLACES = b"fake"
-LOST = "the connection to the target host was lost: the machine goes on here"
+LOST = "the connection to the target host was lost: the machine continues here"
 
 targets: WeakValueDictionary[str, FakeMobility] = WeakValueDictionary()
 """The network: where each key leads to."""

@@ -28,8 +28,8 @@ def lacks(pool: RadosPool) -> str:
     except OSError as error:
         if error.errno == errno.ESHUTDOWN:
             return (
-                "the cluster refuses writes from this host, whose address is on its blocklist: the server takes it off "
-                "when this host answers the server; or run `ceph osd blocklist rm ADDRESS:0/0`"
+                "the cluster refuses all requests from this host, whose address is on its blocklist: the server takes "
+                "it off when this host answers the server; or run `ceph osd blocklist rm ADDRESS:0/0`"
             )
         return f"{words_of(error)}: check {pool.conf}, and that user {pool.user!r} may use RADOS pool {pool.name}"
     name = f"check.{uuid4()}"

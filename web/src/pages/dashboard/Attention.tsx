@@ -14,6 +14,8 @@ import { Link } from "react-router";
 import { useConnection, useMay } from "@/api/live";
 import { readStored, writeStored } from "@/api/stored";
 import { Sentence } from "@/ui/Sentence";
+import { NAMES } from "@/ui/texts/names";
+import { withMediaNames } from "@/ui/texts/words";
 import { actionsOf, runOnVms, START } from "@/ui/vmActions";
 import type { Matter } from "./attention";
 
@@ -83,7 +85,7 @@ export function Attention({ left, putAway }: ReturnType<typeof useAway>) {
                 )
               }
             >
-              <Sentence>{one.message}</Sentence>
+              <Sentence>{withMediaNames(one.message, NAMES)}</Sentence>
             </Alert>
           </StackItem>
         ))}

@@ -10,6 +10,8 @@ import { HostName } from "@/ui/HostName";
 import { StateLabel, type Tone, vmProblem } from "@/ui/labels";
 import { PageHead } from "@/ui/PageHead";
 import { Sentence } from "@/ui/Sentence";
+import { NAMES } from "@/ui/texts/names";
+import { withMediaNames } from "@/ui/texts/words";
 import { waitingWords } from "@/ui/vmSettings";
 import { When } from "@/ui/When";
 import { Frozen } from "./Frozen";
@@ -29,7 +31,7 @@ export function VmHead({ vm, children }: { vm: Vm; children: ReactNode }) {
           {vm.reason && !problemOf(vm) && (
             <span title={moment(vm.reason.since)}>
               {" "}
-              · <Sentence>{vm.reason.message}</Sentence>, <When at={vm.reason.since} />
+              · <Sentence>{withMediaNames(vm.reason.message, NAMES)}</Sentence>, <When at={vm.reason.since} />
             </span>
           )}
         </>
@@ -111,5 +113,7 @@ function nextBootWords({ mid, nic }: NonNullable<Vm["next_boot"]>, known: readon
 /** Also: asked for, and not so, for a reason that nobody has told. */
 function problemOf(vm: Vm): string | undefined {
   const silent = vm.state === "STOPPED" && vm.wanted !== "STOPPED";
-  return vmProblem(vm) ?? (silent ? `Should be ${vm.wanted.toLowerCase()}, but is not.` : undefined);
+  const known = vmProblem(vm);
+  if (known !== undefined) return withMediaNames(known, NAMES);
+  return silent ? `Should be ${vm.wanted.toLowerCase()}, but is not.` : undefined;
 }

@@ -8,6 +8,8 @@ import { ago, mib, moment, percent, uptime } from "@/ui/format";
 import { NONE, StateLabel, Tag, vmProblem } from "@/ui/labels";
 import { PathText } from "@/ui/PathText";
 import type { Column } from "@/ui/table/DataTable";
+import { NAMES } from "@/ui/texts/names";
+import { withMediaNames } from "@/ui/texts/words";
 import { waitingWords } from "@/ui/vmSettings";
 import { useNow } from "@/ui/When";
 import { Thumbnail } from "./Thumbnail";
@@ -39,7 +41,7 @@ export const columns = (path: (gid: number) => string, usages: Usages, several: 
     phone: "first",
     cell: (vm) => <State vm={vm} />,
     sort: (vm) => vm.state,
-    text: (vm) => `${vm.state} ${vmProblem(vm) ?? ""} ${waitingWords(vm.waiting)}`,
+    text: (vm) => `${vm.state} ${problemOf(vm)} ${waitingWords(vm.waiting)}`,
   },
   {
     key: "group",
@@ -186,12 +188,14 @@ function Address({ vm }: { vm: Vm }) {
   );
 }
 
+const problemOf = (vm: Vm) => withMediaNames(vmProblem(vm) ?? "", NAMES);
+
 export function State({ vm }: { vm: Vm }) {
-  const why = vmProblem(vm);
+  const why = problemOf(vm);
   const since =
     vm.state === "STOPPING" && vm.stopping_since !== undefined
       ? `the power button was pressed ${ago(vm.stopping_since)}`
-      : vm.reason?.message;
+      : vm.reason && withMediaNames(vm.reason.message, NAMES);
   return (
     <span className="v-vms-state" title={why ? undefined : since}>
       <StateLabel vm={vm} />

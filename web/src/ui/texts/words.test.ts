@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { inWords, type Names, refusalWords } from "./words";
+import { inWords, type Names, refusalWords, withMediaNames } from "./words";
 
 const MEDIUM = "bfe56bd7-0ec0-4a3b-8a51-5c2d1f0a9e11";
 const names: Names = {
@@ -20,6 +20,16 @@ test("ids are names, of what the person sees; what they do not see is not told b
     "pool default is not assigned to group team/web itself, nor the root group",
   );
   expect(inWords("user 2 holds permissions that you do not have", names)).toMatch(/^user anna holds/);
+});
+
+test("the reason of a VM names media; what else it says stays", () => {
+  expect(withMediaNames(`another VM is writing to medium ${MEDIUM}: stop it first (\`velocity vm stop\`)`, names)).toBe(
+    "another VM is writing to medium debian.iso: stop it first (`velocity vm stop`)",
+  );
+  expect(withMediaNames(`medium ${MEDIUM.replace("b", "c")} is away`, names)).toBe(
+    "a medium that you do not see is away",
+  );
+  expect(withMediaNames(`see /machines/${MEDIUM}/log`, names)).toBe(`see /machines/${MEDIUM}/log`);
 });
 
 test("nothing of the command line and of the API is told to who sits at the page", () => {

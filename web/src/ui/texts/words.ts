@@ -23,6 +23,7 @@ const word =
   (_match) =>
     text;
 const UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+const MEDIUM = new RegExp(`\\bmedium (${UUID})\\b`, "g");
 const STATES = /\b(STOPPED|STARTING|RUNNING|PAUSING|PAUSED|RESUMING|STOPPING)\b/g;
 
 /** Where the server's messages name a command, the page has a menu item of a host. */
@@ -68,6 +69,10 @@ function called(kind: string, name: string | undefined, otherwise = `a ${kind} t
 }
 
 export const inWords = (message: string, names: Names): string => by(RULES, message, names).trim();
+
+/** Why a VM is in its state: the server names media by their ids there, as all who see the VM read it. */
+export const withMediaNames = (message: string, names: Pick<Names, "medium">): string =>
+  message.replace(MEDIUM, (_match, mid: string) => called("medium", names.medium(mid)));
 
 /** The server's messages about a host; commands for its terminal stay. */
 export const hostWords = (message: string, names: Names): string => ended(by(BUTTONS, message, names));
