@@ -218,7 +218,7 @@ async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_d
         await confirm(w)
         words = (await shown(w, vmid))["reason"]["message"]
         assert "it cannot be started elsewhere" in words
-        assert "medium 'data' is on no other host" in words
+        assert f"medium {disk} is on no other host" in words
         refused = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         assert refused.code == 13230
         assert "which is confirmed dead" in refused["message"]
