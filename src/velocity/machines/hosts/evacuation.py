@@ -161,7 +161,8 @@ class Evacuation:
         death = Death(int(self._clock()), by)
         told = Reason(cause=HOST_LOST, message="its host was confirmed dead", since=death.at)
         await self.evacuated.confirm(host, death, told)
-        log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
+        with for_the_server():
+            log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             keeper.mark_unknown()  # their runs are known to have ended now
@@ -173,8 +174,9 @@ class Evacuation:
         with for_everybody():
             since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
-        called = self._hosts.attached.called(host)
-        log.warning("%s was blocklisted on Ceph by %s, which ended %d of its VMs", called, by, len(machines))
+        with for_the_server():
+            called = self._hosts.attached.called(host)
+            log.warning("%s was blocklisted on Ceph by %s, which ended %d of its VMs", called, by, len(machines))
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             if keeper.machine.uuid in machines:
