@@ -231,10 +231,12 @@ async def test_no_run_begins_on_a_host_that_is_blocklisted(two: Two) -> None:
         rbd, other = await runs(w, "rbd", RBD), await w.vm("other", host=2)
         await stays_blocklisted(w, two)
         refused = await w.call("PUT", "/v/vm/state", vmid=other, state="RUNNING")
-        assert refused["message"] == (
-            "VM 'other' is on host 'b', which was blocklisted on Ceph and has not been taken back yet: `velocity node "
-            "show b` says why"
-        )
+        assert (refused.status, refused.code) == (406, 13220)
+        how = "which was blocklisted on Ceph and has not been taken back yet"
+        assert refused["message"] == f"VM 'other' is on host 'b', {how}: `velocity node show b` says why"
+        key = await w.user("bob", (0, "vm.state"), (0, "vm.view"))
+        refused = await w.call("PUT", "/v/vm/state", key, vmid=other, state="RUNNING")
+        assert refused["message"] == f"VM 'other' is on host 2, {how}: ask an administrator of the hosts"
         await w.ok("PUT", "/v/vm/state", vmid=rbd, state="RUNNING")
         assert (await shown(w, rbd))["host"]["id"] == 3
 

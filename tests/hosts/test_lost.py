@@ -218,7 +218,7 @@ async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_d
         await confirm(w)
         words = (await shown(w, vmid))["reason"]["message"]
         assert "it cannot be started elsewhere" in words
-        assert "medium 'data' is on no other host" in words
+        assert f"medium {disk} is on no other host" in words
         refused = await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")
         assert refused.code == 13230
         assert "which is confirmed dead" in refused["message"]
@@ -227,6 +227,20 @@ async def test_a_vm_whose_media_are_on_the_dead_host_stays_says_why_and_can_be_d
         assert await w.refused("DELETE", "/h/node", host=2) == (409, 57320)
         await w.ok("DELETE", "/v/vm", vmid=vmid)
         await w.ok("DELETE", "/h/node", host=2)
+
+
+@pytest.mark.holds("MANY-63")
+async def test_the_log_names_hosts_whoever_asked(tmp_path: Path, b: Other, caplog: pytest.LogCaptureFixture) -> None:
+    """Also if that user reads only their ids."""
+    caplog.set_level("INFO")
+    async with together(tmp_path / "data", b) as w:
+        vmid, key = await running(w), await w.user("bob", (0, "node.manage"), (0, "vm.state"), (0, "vm.view"))
+        await lost(w, b)
+        await w.ok("PUT", "/h/node/dead", key, host=2, name="b")
+        await w.ok("PUT", "/v/vm/state", key, vmid=vmid, state="RUNNING")
+        own = w.server.hosts.hosts.own.name
+        assert "host 'b' was confirmed dead by" in caplog.text
+        assert f"vm {vmid}: started on host {own!r}" in caplog.text
 
 
 @pytest.mark.holds("MANY-90")

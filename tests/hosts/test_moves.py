@@ -237,11 +237,11 @@ async def test_nothing_else_is_done_with_a_vm_that_moves_but_a_forced_stop(tmp_p
         for method, path, body, code in BUSY.values():
             answer = await w.call(method, path, vmid=vmid, **body)
             assert (answer.status, answer.code) == (409, code), answer
-            assert "is being moved to another host: wait until that has ended, cancel it" in answer["message"]
+            assert "is being moved to host 'b': wait until that has ended, cancel it" in answer["message"]
         for path, body in (("/m/media/move", {"mpid": 20}), ("/m/media/convert", {"format": "qcow2"})):
             answer = await w.call("PUT", path, mid=mid, **body)
             assert (answer.status, answer["message"].startswith("VM 'web' ")) == (409, True)
-        assert "VM 'web' is being moved to another host: wait" in answer["message"]
+        assert "VM 'web' is being moved to host 'b': wait" in answer["message"]
         assert (await w.ok("PUT", "/v/vm/state", vmid=vmid, state="RUNNING"))["state"] == "RUNNING", "it does"
 
         answer = await w.ok("PUT", "/v/vm/state", vmid=vmid, state="STOPPED", force=True)
@@ -424,8 +424,9 @@ async def test_no_refusal_names_a_host_to_those_who_may_not_see_hosts(tmp_path: 
         hold = w.hypervisor.mobility.holds[MovePhase.MEMORY] = asyncio.Event()
         await w.ok("PUT", "/v/vm/host", vmid=own, host=2)
         await eventually(lambda: MovePhase.MEMORY in w.hypervisor.mobility.under_way.values())
-        assert "is being moved to another host" in await told("PATCH", "/v/vm", vmid=own, cpus=2)
-        assert "is being moved to another host" in await told("PUT", "/m/media/convert", mid=mid, format="qcow2")
+        assert "is being moved to host 'secret-name'" in await told("PATCH", "/v/vm", vmid=own, cpus=2)
+        convert = await told("PUT", "/m/media/convert", mid=mid, format="qcow2")
+        assert "is being moved to host 'secret-name'" in convert
         hold.set()
         await eventually(lambda: w.server.services.fleet.get(own).passage.moving is None, "the end of the move")
         await w.server.hosts.attach(b.attached(duty=Duty.MAINTENANCE))
@@ -437,3 +438,33 @@ async def test_no_refusal_names_a_host_to_those_who_may_not_see_hosts(tmp_path: 
         words = await told("PUT", "/v/vm/state", vmid=other, state="RUNNING")
         assert "host 'secret-name' has not responded" in words and "confirm-dead secret-name" in words
         assert "secret-name" in await told("PUT", "/v/vm/host", vmid=big, host=2)
+
+
+@pytest.mark.holds("MANY-63")
+async def test_who_may_not_see_hosts_learns_what_a_user_can_change_about_a_move(tmp_path: Path, b: Other) -> None:
+    """And nothing of what the hosts lack."""
+    c = Other(3, "secret-name", facts=smaller(memory=32))
+    async with together(tmp_path / "data", b, c) as w:
+        disk = {"mid": await w.medium(), "mode": "VIRTIO", "readonly": True}
+        for name in ("one", "two"):
+            await w.vm(name, host=1, media=[disk])
+        key = await w.user("bob", *((0, right) for right in ("node.manage", "vm.alter", "vm.view")))
+        stay = (await w.ok("PUT", "/h/node/drain", key, host=1, plan=True))["warnings"]
+        assert len(stay) == 2
+        for words in stay:
+            assert "no other host can have it: host 2: " in words
+            assert words.endswith("detach it from one of the two first")
+            assert "secret-name" not in words and "32 MiB" not in words
+
+
+@pytest.mark.holds("MANY-63")
+async def test_how_much_memory_a_host_has_free_is_told_to_those_who_may_see_hosts(tmp_path: Path, b: Other) -> None:
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("web", host=2)
+        b.fake.hosts.free = 36
+        key = await w.user("bob", (0, "vm.state"), (0, "vm.view"))
+        asked = {"vmid": vmid, "state": "RUNNING"}
+        assert (
+            "the host has less free: stop another VM" in (await w.call("PUT", "/v/vm/state", key, **asked))["message"]
+        )
+        assert "the host has 36 MiB free: stop another VM" in (await w.call("PUT", "/v/vm/state", **asked))["message"]

@@ -129,7 +129,7 @@ async def test_a_target_that_is_silent_after_the_hand_over_is_told_and_waited_fo
         shown = await w.ok("POST", "/v/vm", vmid=vmid)
         assert (shown["state"], shown["reason"]["cause"]) == ("PAUSED", "move-unfinished")
         assert shown["host"]["id"] == (2 if committed else 1), "where the database says"
-        assert "host 'b', where it is to continue, does not respond: it runs nowhere" in shown["reason"]["message"]
+        assert "host 2, where it is to continue, does not respond: it runs nowhere" in shown["reason"]["message"]
         assert (await w.call("PUT", "/v/vm/state", vmid=vmid, state="RUNNING")).status == 409
         assert w.hypervisor.runs[uuid].fact is Fact.HANDED
 

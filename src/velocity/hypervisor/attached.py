@@ -173,8 +173,11 @@ class AttachedHosts:
             return ""
         if self.is_dead(host):
             return "as it is confirmed dead, its VMs go to other hosts when they are started"
-        word = shlex.quote((self.name(host) if self.named() else "") or f"id:{host}")
-        return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {word}`"
+        return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {self.word(host)}`"
+
+    def word(self, host: HostId) -> str:
+        """The host in a command line: by its name, or by its id to those to whom hosts are not named."""
+        return shlex.quote((self.name(host) if self.named() else "") or f"id:{host}")
 
     def called_silent(self, *hosts: HostId) -> str:
         """The name of the first of these that does not answer, by what is known; of the last if all others do."""

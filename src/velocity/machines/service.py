@@ -168,6 +168,7 @@ class Fleet(VmIndex):
             bring=self.variables.bring,
             rehome=self._rehome,
             called=self.builder.vm_called,
+            called_host=self.hosts.attached.called,
         )
         return WatchedHost(host, observer, context, keepers)
 
@@ -180,7 +181,7 @@ class Fleet(VmIndex):
         there.keepers[before.vmid] = keeper
         self.claims.put(before.uuid, self.builder.claim(keeper.machine, keeper.progress.run))
         self._changed(keeper.machine)
-        log.info("vm %d: started on %s", before.vmid, self.hosts.attached.called(host))
+        log.info("vm %d: started on host %r", before.vmid, self.hosts.attached.name(host))
         return there.context
 
     def _note_start(self, keeper: Keeper) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from velocity.access.directory import Directory
-from velocity.access.naming import is_for_everybody, visible_name
+from velocity.access.naming import hide, is_for_everybody, visible_name
 from velocity.access.sessions import Caller
 from velocity.changes import Changes
 from velocity.contract.permissions import Permission
@@ -74,7 +74,7 @@ class Library:
     def visible_name(self, medium: Medium) -> str:
         """Its name for the caller, for messages; for everybody its id, which the settings of a VM show."""
         if is_for_everybody():
-            return f"medium {medium.mid}"
+            return hide(f"medium {medium.mid}", f"medium {medium.name!r}")
         return visible_name(self._directory, "medium", medium.name, medium.gid)
 
     # Changing

@@ -74,7 +74,7 @@ class Mirroring:
                 field="mpid",
             )
         if keeper.passage.moving is not None:
-            raise Refused(Problem.MEDIUM_IN_USE, f"{vm} {keeper.passage.moving.words}", field="mid")
+            raise Refused(Problem.MEDIUM_IN_USE, f"{vm} {keeper.passage.words(keeper.passage.moving)}", field="mid")
         state, silent = keeper.state, keeper.unreachable_since is not None
         if silent or state not in (State.RUNNING, State.PAUSED):
             now = "does not respond" if silent else f"is {state.value}"

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
-from velocity.access.naming import for_everybody
+from velocity.access.naming import for_everybody, revealed
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.machines.run.keeper import Keeper
@@ -48,12 +48,12 @@ async def autostart(keepers: Iterable[Keeper], leads: Leads) -> None:
 
     async def start(keeper: Keeper) -> None:
         async with slots:
-            try:
-                with for_everybody():
+            with for_everybody():
+                try:
                     await (keeper.start_again() if keeper.progress.restarts else keeper.request_state(Cause.ASK_RUN))
-            except Refused as refusal:
-                log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, refusal.message)
-                could_not_start(keeper, refusal.message)
+                except Refused as refusal:
+                    log.warning("vm %d: automatic start failed: %s", keeper.machine.vmid, revealed(refusal.message))
+                    could_not_start(keeper, refusal.message)
 
     def wanting() -> list[Keeper]:
         stopped = [one for one in keepers if one.state is State.STOPPED]

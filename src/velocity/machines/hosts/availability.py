@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 
-from velocity.access.naming import for_everybody
+from velocity.access.naming import for_everybody, revealed
 from velocity.contract.machines import State
 from velocity.contract.problems import Refused
 from velocity.hypervisor.port import FactCause
@@ -130,17 +130,19 @@ class Availability:
                 await self._hurry.wait()
 
     async def _start(self, keeper: Keeper) -> None:
-        try:
-            with for_everybody():
+        vmid = keeper.machine.vmid
+        with for_everybody():
+            try:
                 state = await keeper.request_state(Cause.ASK_RUN)
-        except Refused as refused:
-            log.warning("vm %d: it could not be started again: %s", keeper.machine.vmid, refused.message)
-            _tell(keeper, refused.message)
-        except Exception:  # a bug of ours does not affect other VMs, and is retried
-            log.exception("vm %d: it could not be started again", keeper.machine.vmid)
-        else:
-            log.info("vm %d: started again (%s)", keeper.machine.vmid, state.value)
-            self._noted(keeper)
+            except Refused as refused:
+                log.warning("vm %d: it could not be started again: %s", vmid, revealed(refused.message))
+                _tell(keeper, refused.message)
+                return
+            except Exception:  # a bug of ours does not affect other VMs, and is retried
+                log.exception("vm %d: it could not be started again", vmid)
+                return
+        log.info("vm %d: started again (%s)", vmid, state.value)
+        self._noted(keeper)
 
 
 def _tell(keeper: Keeper, message: str) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
 
+from velocity.access.naming import for_everybody, for_the_server
 from velocity.contract.machines import Reason
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import HostId, Unknown
 from velocity.machines.hosts.evacuated import HOST_LOST, Death, Evacuated
 from velocity.machines.hosts.watched import WatchedHosts
-from velocity.machines.placement.rules import Wanted, place
+from velocity.machines.placement.rules import Candidate, Wanted, place
 from velocity.machines.rules import Machine
 from velocity.machines.run.life import Life
 from velocity.machines.settings.builder import Builder
@@ -51,9 +51,10 @@ class Evacuation:
         """Why its run has ended; None if it has not."""
         if not self.evacuated.is_over(vm.who):
             return None
-        since, words = self._lost(vm.who.host)
-        if self.evacuated.is_freed(vm.who):
-            words += self._whither(vm.machine)
+        with for_everybody():
+            since, words = self._lost(vm.who.host)
+            if self.evacuated.is_freed(vm.who):
+                words += self._whither(vm.machine)
         return Reason(cause=HOST_LOST, message=words, since=since)
 
     def _lost(self, host: HostId) -> tuple[int, str]:
@@ -96,10 +97,15 @@ class Evacuation:
     def _check_taken_back(self, vm: Life) -> None:
         host, hosts = vm.machine.host, self._hosts.attached
         if host in self.evacuated.blocklisted and host not in hosts.silent:
+            why = (
+                f"`velocity node show {hosts.word(host)}` says why"
+                if hosts.named()
+                else "ask an administrator of the hosts"
+            )
             raise Refused(
-                Problem.HYPERVISOR,
+                Problem.NOT_FROM_THIS_STATE,
                 f"{vm.called} is on {hosts.called(host)}, which {self.evacuated.how_lost(host)} and has not been taken "
-                f"back yet: `velocity node show {shlex.quote(hosts.name(host) or f'id:{host}')}` says why",
+                f"back yet: {why}",
             )
 
     def _check_runs_nowhere_else(self, vm: Life) -> None:
@@ -134,9 +140,18 @@ class Evacuation:
         wanted = Wanted(spec, pools, kept=True, beside=beside, starts=True)
         try:
             return place(alive, wanted).host
+        except Refused:
+            self._log(machine, alive, wanted)
+            return place(alive, replace(wanted, told=False)).host
+
+    def _log(self, machine: Machine, alive: Sequence[Candidate], wanted: Wanted) -> None:
+        """Log what each of these hosts lacks."""
+        with for_the_server():
+            pools = self._builder.reach.pools(machine.spec)
+        try:
+            place(alive, replace(wanted, pools=pools))
         except Refused as refused:
             log.warning("vm %d: %s", machine.vmid, refused.message)
-            return place(alive, replace(wanted, told=False)).host
 
     async def confirm(self, host: HostId, by: str) -> None:
         """The host's VMs become STOPPED, and may be started elsewhere. Raises `Refused`, and has then changed nothing.
@@ -146,7 +161,8 @@ class Evacuation:
         death = Death(int(self._clock()), by)
         told = Reason(cause=HOST_LOST, message="its host was confirmed dead", since=death.at)
         await self.evacuated.confirm(host, death, told)
-        log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
+        with for_the_server():
+            log.warning("%s was confirmed dead by %s", self._hosts.attached.called(host), by)
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             keeper.mark_unknown()  # their runs are known to have ended now
@@ -155,10 +171,12 @@ class Evacuation:
     async def confirm_some(self, host: HostId, machines: Collection[UUID], by: str) -> None:
         """As `confirm`, for VMs that can no longer write to any of their disks, whether they still run or not."""
         now = int(self._clock())
-        since, words = self._lost(host)
+        with for_everybody():
+            since, words = self._lost(host)
         await self.evacuated.confirm_some(host, machines, now, Reason(cause=HOST_LOST, message=words, since=since))
-        called = self._hosts.attached.called(host)
-        log.warning("%s was blocklisted on Ceph by %s, which ended %d of its VMs", called, by, len(machines))
+        with for_the_server():
+            called = self._hosts.attached.called(host)
+            log.warning("%s was blocklisted on Ceph by %s, which ended %d of its VMs", called, by, len(machines))
         watched = self._hosts.by_id.get(host)
         for keeper in list(watched.keepers.values()) if watched else ():
             if keeper.machine.uuid in machines:

@@ -124,8 +124,9 @@ class HostMoves:
         if self.settling.leaves(keeper, target.host):
             raise Refused(
                 Problem.NO_HOST,
-                f"remains of an earlier move of {keeper.called} are still on that host: wait until they are removed, "
-                "or choose another one",
+                f"remains of an earlier move of {keeper.called} are still on "
+                f"{self._fleet.hosts.attached.called(target.host)}: wait until they are removed, or choose another "
+                "host",
                 field="host",
             )
         return target

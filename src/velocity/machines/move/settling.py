@@ -15,6 +15,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
+from velocity.access.naming import for_everybody
 from velocity.contract.problems import OutcomeUnknown, Refused
 from velocity.hypervisor.attached import AttachedHosts
 from velocity.hypervisor.mobility import SAID
@@ -320,11 +321,11 @@ class Settling:
     def _tell_that_it_stands(self, crossing: Crossing, host: HostId) -> None:
         if (keeper := crossing.keeper) is None or not crossing.wanted:
             return
-        there, words = self._hosts.called(host), "does not respond: it runs nowhere until that host does"
-        reason = f"it was handed over between hosts, and {there}, where it is to continue, {words}"
+        words = "{host}, where it is to continue, does not respond: it runs nowhere until that host does"
+        with for_everybody():
+            reason = f"it was handed over between hosts, and {words.format(host=self._hosts.called(host))}"
         keeper.tell_reason("move-unfinished", reason, halted=True)
-        words = f"the host where it is to continue {words}"  # unnamed, as whoever is refused may not view the VM
-        keeper.passage.tell(f"cannot continue yet: {words}. To end it, stop it with force")
+        keeper.passage.tell(f"cannot continue yet: {words}. To end it, stop it with force", host)
 
     async def _last(self, move: HostMove) -> SerialEnd:
         """The end of its serial console at the source, where the guest stands still; empty if that does not respond."""

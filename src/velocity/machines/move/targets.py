@@ -35,12 +35,16 @@ Pairs = Sequence[tuple[Medium, Medium]]
 
 @dataclass(frozen=True)
 class Target:
-    """A host, why a VM cannot move to it (empty: it can), and the media that would move along."""
+    """A host, why a VM cannot move to it (empty: it can), and the media that would move along.
+
+    `told`: whether also callers who may not see hosts are told why.
+    """
 
     host: HostId
     name: str
     lacks: str
     media: Pairs = ()
+    told: bool = False
 
 
 class Targets:
@@ -83,13 +87,12 @@ class Targets:
 
     async def _look(self, keeper: Keeper, one: Candidate, wanted: Wanted) -> Target:
         why = lacks(one, wanted) or self._cannot_live(keeper, one)
-        media: Pairs = ()
-        if not why:
-            try:
-                media = await self.media(keeper, one, None)
-            except Refused as refused:
-                why = refused.message
-        return Target(one.host, one.name, why, media)
+        if why:
+            return Target(one.host, one.name, why)
+        try:
+            return Target(one.host, one.name, "", await self.media(keeper, one, None))
+        except Refused as refused:
+            return Target(one.host, one.name, refused.message, told=True)
 
     async def find(self, keeper: Keeper, host: int, mpid: int | None) -> Target:
         """The requested host. Raises `Refused` with what it lacks."""
@@ -116,6 +119,9 @@ class Targets:
     def _called(self, host: HostId) -> str:
         return self._fleet.hosts.attached.called(host)
 
+    def _label(self, one: Candidate) -> str:
+        return repr(one.name) if sees_hosts(self._directory) else f"host {one.host}"
+
     def _named(self, keeper: Keeper) -> str:
         if not sees_hosts(self._directory):
             return "ask an administrator of the hosts"
@@ -129,23 +135,24 @@ class Targets:
         The chosen host is asked for its free memory; if that is too little, the next best one is chosen.
         """
         lacking: list[str] = []
+        sees = sees_hosts(self._directory)
         fit: dict[HostId, tuple[Candidate, Target]] = {}
         wanted = self._wanted(keeper, planned)
         for one in self._others(keeper, planned):
             found = await self._look(keeper, one, wanted)
-            if found.lacks:
-                lacking.append(f"{one.name!r}: {found.lacks}")
-            else:
+            if not found.lacks:
                 fit[one.host] = (one, found)
+            elif sees or found.told:
+                lacking.append(f"{self._label(one)}: {found.lacks}")
         while fit:
             one, found = fit.pop(place([one for one, _ in fit.values()], self._wanted(keeper, planned)).host)
             try:
                 await self.check_memory(keeper, found, planned)
             except Refused as refused:
-                lacking.append(f"{one.name!r}: {refused.message}")
+                lacking.append(f"{self._label(one)}: {refused.message}")
             else:
                 return found
-        if not sees_hosts(self._directory):
+        if not sees and not lacking:
             raise Refused(Problem.NO_HOST, "no other host can have it: ask an administrator of the hosts")
         more = f"; and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
         raise Refused(Problem.NO_HOST, f"no other host can have it: {'; '.join(lacking[:NAMED])}{more}")

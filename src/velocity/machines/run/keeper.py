@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, structs
 
 from velocity import plan
-from velocity.access.naming import everybody
+from velocity.access.naming import everybody, revealed
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
 from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
@@ -301,7 +301,7 @@ class Keeper(Life):
             if self._overtaken and self.progress.restarts:  # by another restart, which will start it again
                 return
             words = error.message if isinstance(error, Refused) else repr(error)
-            log.warning("vm %d: it is not started again: %s", self.machine.vmid, words)
+            log.warning("vm %d: it is not started again: %s", self.machine.vmid, revealed(words))
             self.progress = replace(self.progress, restarts=False)
             if self.state is State.STOPPED and not self._overtaken:
                 self._note(Reason(cause="restart-failed", message=f"not started again: {words}", since=self._now()))

@@ -64,7 +64,7 @@ class KeeperContext:
     pause. `freed` says whether a VM may be on another host because its own is lost, `over` why a run ended by that,
     and `place` on which host a VM is started: its own, or another one if it is freed. `bring` copies there what is
     kept for the VM, and `rehome` moves the keeper there. `remedy` says what to do if its host does not answer; empty:
-    it does. `called` is what a refusal calls a VM.
+    it does. `called` and `called_host` are what a refusal calls a VM and a host.
     """
 
     host: HostId
@@ -84,6 +84,7 @@ class KeeperContext:
     freed: Callable[[Incarnation], bool] = lambda who: False
     over: Callable[[Life], Reason | None] = lambda vm: None
     called: Callable[[Machine], str] = lambda machine: f"VM {machine.name!r}"
+    called_host: Callable[[HostId], str] = lambda host: f"host {host}"
     remedy: Callable[[HostId], str] = lambda host: ""
     place: Callable[[Life], Awaitable[HostId]] = _where_it_is
     bring: Callable[[Machine, HostId], Awaitable[None]] = _nothing

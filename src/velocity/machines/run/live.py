@@ -112,10 +112,13 @@ class LiveChanges:
 
     async def carry_out(self, keeper: Keeper) -> list[str]:
         """Runs in the keeper's turn, so no other request comes between. Returns what could not be completed."""
-        with for_everybody():  # the same words are kept as `Keeper.waits`
-            return (await self._carry_out(keeper))[0]
+        return (await self._carry_out(keeper))[0]
 
     async def _carry_out(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
+        with for_everybody():  # the same words are kept as `Keeper.waits`
+            return await self._change(keeper)
+
+    async def _change(self, keeper: Keeper) -> tuple[list[str], MachineSpec | None]:
         stale, keeper.stale = keeper.stale, False
         keeper.tries += 1  # reset when the outcome is known
         tries = keeper.tries

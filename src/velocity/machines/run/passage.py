@@ -23,22 +23,22 @@ BETWEEN = frozenset({Fact.INCOMING, Fact.RECEIVED, Fact.HANDED})
 """The facts of a run that stands still between two hosts: the move knows what follows."""
 
 MOVING = (
-    "is being moved to another host: wait until that has ended, cancel it (`velocity task list`), or stop the VM with "
-    "force"
+    "is being moved to {host}: wait until that has ended, cancel it (`velocity task list`), or stop the VM with force"
 )
-"""Without the host's name, as whoever is refused may not view the VM."""
 
 
 @dataclass(frozen=True)
 class Moving:
-    """The target, and the message for other requests, whose subject is the VM.
+    """The target, and the message for other requests, whose subject is the VM. `{host}` in it is the host `named`.
 
+    `named`: None is the target.
     `tid` is the task; None: an earlier server began the move. `overtake` is called when a forced stop is requested.
     `decided`: its guest runs on there, or the move has ended.
     """
 
     to: HostId
     words: str = MOVING
+    named: HostId | None = None
     tid: int | None = None
     overtake: Callable[[], None] = lambda: None
     decided: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,10 +98,14 @@ class Passage(Struct, eq=False):
         if self.moving is not None:
             self.moving.decided.set()
 
-    def tell(self, words: str) -> None:
+    def tell(self, words: str, named: HostId) -> None:
         """Change the message for other requests."""
         if self.moving is not None:
-            self.moving = replace(self.moving, words=words)
+            self.moving = replace(self.moving, words=words, named=named)
+
+    def words(self, moving: Moving) -> str:
+        """What a refusal of the present request says of the move; its subject is the VM."""
+        return moving.words.format(host=self.vm.context.called_host(moving.named or moving.to))
 
     def awaits(self, host: HostId) -> bool:
         """Whether it is moving to that host."""
@@ -110,7 +114,7 @@ class Passage(Struct, eq=False):
     def check_not_moving(self) -> None:
         """Raises `Refused` while it is moving."""
         if self.moving is not None:
-            raise Refused(Problem.VM_MOVING, f"{self.vm.called} {self.moving.words}", field="vmid")
+            raise Refused(Problem.VM_MOVING, f"{self.vm.called} {self.words(self.moving)}", field="vmid")
 
     async def unless_moving(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work. Raises `Refused` while it is moving."""

@@ -168,9 +168,10 @@ class Builder:
             words = f"{hosts.silence(host) or error}: nothing was started; {hosts.remedy(host) or 'try again later'}"
             raise Refused(Problem.HYPERVISOR, words) from None
         if spec.memory_mib > free:
+            left = f"{free} MiB" if self.reach.hosts.named() else "less"
             raise Refused(
                 Problem.MEMORY_SHORT,
-                f"{self.vm_called(machine)} needs {spec.memory_mib} MiB of memory, and the host has {free} MiB free: "
+                f"{self.vm_called(machine)} needs {spec.memory_mib} MiB of memory, and the host has {left} free: "
                 "stop another VM",
             )
         pools: dict[int, bool] = {}
