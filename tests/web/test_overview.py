@@ -111,7 +111,7 @@ def test_an_address_that_no_guest_uses_is_told_to_be_reserved(tmp_path: Path, pe
         page, row = one.page, one.page.get_by_role("row", name="web")
         for part in "Network", "Virtual machine":
             expect(page.get_by_role("region", name=part)).to_contain_text(re.compile(r"10\.9\.16\.2\s*reserved"))
-            known = page.get_by_role("region", name=part).locator("[title^='NAT keeps this address']")
+            known = page.get_by_role("region", name=part).locator("[title^='NAT reserves this address']")
             expect(known).to_have_count(2)
             tops = [one.bounding_box() for one in known.all()]
             assert all(tops) and len({box["y"] for box in tops if box}) == 2, "they run together"
