@@ -9,4 +9,4 @@ def choose_by_seed_alone() -> None:
     """Hypothesis also draws constants that it reads from the project's modules which happen to be imported: the same
     seed, in a worker that has run other tests, gives other examples. It has no setting against that.
     """
-    providers.is_local_module_file = lambda _: False  # type: ignore[attr-defined]
+    providers.is_local_module_file = lambda _: False  # type: ignore[assignment,attr-defined]

@@ -173,9 +173,9 @@ class AttachedHosts:
             return ""
         if self.is_dead(host):
             return "as it is confirmed dead, its VMs go to other hosts when they are started"
-        return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {self.word(host)}`"
+        return f"wait until the host does, or prove that it is off: `velocity node confirm-dead {self._word(host)}`"
 
-    def word(self, host: HostId) -> str:
+    def _word(self, host: HostId) -> str:
         """The host in a command line: by its name, or by its id to those to whom hosts are not named."""
         return shlex.quote((self.name(host) if self.named() else "") or f"id:{host}")
 

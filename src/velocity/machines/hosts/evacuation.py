@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -98,7 +99,7 @@ class Evacuation:
         host, hosts = vm.machine.host, self._hosts.attached
         if host in self.evacuated.blocklisted and host not in hosts.silent:
             why = (
-                f"`velocity node show {hosts.word(host)}` says why"
+                f"`velocity node show {shlex.quote(hosts.name(host) or f'id:{host}')}` says why"
                 if hosts.named()
                 else "ask an administrator of the hosts"
             )
