@@ -125,6 +125,39 @@ def test_it_is_closed_beside_a_thread_that_waits() -> None:
         console.close()
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_thread_that_waits_ends_though_closing_fails(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with serving() as port:
+        console = Console(f"http://localhost:{port}", "/")
+        heard: list[bytes | None] = []
+        waiting = threading.Thread(target=lambda: heard.append(console.receive(timeout=PATIENCE)), daemon=True)
+        waiting.start()
+        with monkeypatch.context() as failing:
+            failing.setattr(console._open, "close", fail)
+            with pytest.raises(error):
+                console.close()
+        waiting.join(2 * PATIENCE)
+        assert heard == [b""]
+        console.close()
+
+
+def test_an_error_of_the_connection_that_nobody_foresaw_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> bytes:
+        raise OSError("nobody foresaw")
+
+    with serving() as port:
+        console = Console(f"http://localhost:{port}", "/")
+        monkeypatch.setattr(console._socket, "recv", fail)
+        with pytest.raises(OSError, match="nobody foresaw"):
+            console.receive(timeout=PATIENCE)
+        console.close()
+
+
 def interrupt_now() -> None:
     signal.raise_signal(signal.SIGINT)
 
