@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -122,6 +123,39 @@ def test_it_is_closed_beside_a_thread_that_waits() -> None:
         assert console.receive() == b"", "it has ended, and goes on having ended"
         with pytest.raises(ClientError, match="the console has ended"):
             console.send(b"more")
+        console.close()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_thread_that_waits_ends_though_closing_fails(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail(self: contextlib.ExitStack) -> None:
+        raise error
+
+    with serving() as port:
+        console = Console(f"http://localhost:{port}", "/")
+        heard: list[bytes | None] = []
+        waiting = threading.Thread(target=lambda: heard.append(console.receive(timeout=PATIENCE)), daemon=True)
+        waiting.start()
+        with monkeypatch.context() as failing:
+            failing.setattr(contextlib.ExitStack, "close", fail)
+            with pytest.raises(error):
+                console.close()
+        waiting.join(2 * PATIENCE)
+        assert heard == [b""]
+        console.close()
+
+
+def test_an_error_of_the_connection_that_nobody_foresaw_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: ClientConnection) -> bytes:
+        raise OSError("nobody foresaw")
+
+    with serving() as port:
+        console = Console(f"http://localhost:{port}", "/")
+        monkeypatch.setattr(ClientConnection, "recv", fail)
+        with pytest.raises(OSError, match="nobody foresaw"):
+            console.receive(timeout=PATIENCE)
         console.close()
 
 

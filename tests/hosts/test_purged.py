@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
@@ -148,5 +149,64 @@ async def test_a_database_that_fails_after_the_removal_costs_one_more_attempt(
         vmid = await w.vm("web", host=2)
         await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
         await eventually(lambda: len(b.fake.machines.forgotten) == 2, "a second attempt")
+        await w.settle()
+        assert await left(w) == []
+
+
+@pytest.mark.holds("DUR-98")
+async def test_a_removal_that_fails_at_the_first_contact_is_tried_again(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget, tried = b.fake.machines.forget, 0
+    async with together(tmp_path / "data", b) as w:
+        vmid = await w.vm("web", host=2)
+        uuid = machine(w, vmid)
+        await lost(w, b)
+        await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
+
+    async def once_silent(host: HostId, uuid: UUID, *, deadline: float) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise Unknown("no answer in time")
+        await forget(host, uuid, deadline=deadline)
+
+    monkeypatch.setattr(orphans, "AGAIN", 0.01)
+    monkeypatch.setattr(b.fake.machines, "forget", once_silent)
+    b.fake.faults.heal(b.host)
+    async with together(tmp_path / "data", b) as w:
+        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
+        await w.settle()
+        assert await left(w) == []
+    assert tried == 2
+
+
+@pytest.mark.holds("DUR-98")
+async def test_a_removal_that_fails_while_another_one_is_repeated_is_repeated_too(
+    tmp_path: Path, b: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second VM is removed during the last round for the first one, which does not know of it."""
+    monkeypatch.setattr(orphans, "AGAIN", 0.01)
+    forget, tried = b.fake.machines.forget, list[UUID]()
+    repeated, end = asyncio.Event(), asyncio.Event()
+
+    async def failing(host: HostId, uuid: UUID, *, deadline: float) -> None:
+        tried.append(uuid)
+        if tried.count(uuid) == 1:
+            raise Unknown("no answer in time")
+        if uuid == tried[0]:
+            repeated.set()
+            await end.wait()
+        await forget(host, uuid, deadline=deadline)
+
+    async with together(tmp_path / "data", b) as w:
+        vmids = [await w.vm(name, host=2) for name in ("first", "second")]
+        uuids = [machine(w, vmid) for vmid in vmids]
+        monkeypatch.setattr(b.fake.machines, "forget", failing)
+        await w.ok("DELETE", "/v/vm", vmid=vmids[0], purge=True)
+        await repeated.wait()
+        await w.ok("DELETE", "/v/vm", vmid=vmids[1], purge=True)
+        end.set()
+        await eventually(lambda: b.fake.machines.forgotten == uuids, "that both are removed there")
         await w.settle()
         assert await left(w) == []

@@ -258,10 +258,16 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
 class Wire(FakeMachines):
     """Starts are sent once they are `let`, and reach their host then."""
 
-    let = asyncio.Event()
+    refusal = ""
+
+    def __init__(self, state: FakeState, faults: Faults) -> None:
+        super().__init__(state, faults)
+        self.let = asyncio.Event()
 
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
         await self.let.wait()
+        if self.refusal:
+            raise HypervisorError(self.refusal)
         return await super().start(who, spec, deadline=deadline)
 
 
@@ -284,3 +290,19 @@ async def test_a_start_that_its_host_has_denied_before_it_came_does_not_run_and_
         await k.settle()
         assert (k.keeper.state, k.reason(), k.hypervisor.runs) == (State.STOPPED, "start-failed", {})
         assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
+
+
+async def test_a_refused_start_is_answered_in_the_hypervisors_words_though_its_end_was_listed_before() -> None:
+    async with keeping(FakeHypervisor(machines=Wire)) as k:
+        machines = k.hypervisor.machines
+        assert isinstance(machines, Wire)
+        machines.refusal = "the disk is in use by another process"
+        starting = asyncio.create_task(k.keeper.request_state(Cause.ASK_RUN))
+        await eventually(lambda: k.keeper.state is State.STARTING)
+        k.observer.doubt("its connection was lost")
+        await eventually(lambda: k.keeper.state is State.STOPPED)
+        machines.let.set()
+        with pytest.raises(Refused, match="the disk is in use by another process"):
+            await starting
+        await k.settle()
+        assert (k.keeper.state, k.reason()) == (State.STOPPED, "start-failed")

@@ -101,7 +101,10 @@ class Console:
 
     def close(self) -> None:
         self._closed = True
-        self._open.close()
+        try:
+            self._open.close()
+        finally:
+            self._came.put(CancelledError())  # however it ends, a thread that waits does not wait for ever
 
     def _next(self, seconds: float | None) -> bytes | str:
         """Raises `EOFError` when the console has ended; `queue.Empty` after so many seconds."""
@@ -114,15 +117,13 @@ class Console:
 
     async def _read(self) -> None:
         """Receive one message, unless that is under way: a wait that a signal broke off leaves it to the next one."""
-        from websockets.exceptions import ConnectionClosed
-
         if self._reads or not self._came.empty():
             return
         self._reads = True
         try:
             self._came.put(await self._socket.recv())
-        except ConnectionClosed as closed:
-            self._came.put(closed)
+        except Exception as error:
+            self._came.put(error)
         finally:
             self._reads = False
 

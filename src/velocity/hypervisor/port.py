@@ -56,6 +56,10 @@ class HypervisorError(Exception):
     """The hypervisor refused, with its own message. The request was not carried out, and nothing of it remains."""
 
 
+NOT_NEWER = "is not newer than run"
+"""In the error of a run that never begins: its host has listed its machines without it, or ended it."""
+
+
 class Unknown(HypervisorError):
     """There was no answer in time: the request may still take effect. Ask `facts`."""
 

@@ -230,7 +230,6 @@ class Fleet(VmIndex):
         """Let go of the VMs, which keep running. Returns how many run."""
         self.live.close()
         await self.availability.close()
-        await self.data.close()
         await self.variables.close()
         await self.freezing.close()
         for task in list(self._background):
@@ -238,6 +237,7 @@ class Fleet(VmIndex):
             await asyncio.wait({task})
         await self.agents.close()
         await self.hosts.close()
+        await self.data.close()
         await asyncio.gather(*(keeper.close(LAST_NOTES) for keeper in self.all()))
         await asyncio.gather(*(one.hypervisor.machines.close() for one in self.hosts.attached.all()))
         return sum(keeper.state is not State.STOPPED for keeper in self.all())

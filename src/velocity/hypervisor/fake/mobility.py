@@ -11,6 +11,7 @@ from velocity.hypervisor.fake.faults import Faults
 from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.fake.state import FakeState
 from velocity.hypervisor.port import (
+    NOT_NEWER,
     SAID,
     Copied,
     Fact,
@@ -201,7 +202,7 @@ class FakeMobility:
                 if run.fact is not Fact.HANDED:
                     raise HypervisorError("it was not handed over")
                 if who.epoch <= run.who.epoch:
-                    raise HypervisorError(f"run {who.epoch} is not newer than run {run.who.epoch}")
+                    raise HypervisorError(f"run {who.epoch} {NOT_NEWER} {run.who.epoch}")
                 self._state.spend(run.who)
                 run.who, run.fact, run.why = who, Fact.RUNNING, FactCause.ASKED
             self._state.tell(who, run.fact, run.why)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from velocity.hypervisor.fake.guest import FakeRun
 from velocity.hypervisor.port import (
+    NOT_NEWER,
     Fact,
     FactCause,
     FactReport,
@@ -77,7 +78,7 @@ class FakeState:
         """Raises `HypervisorError` where this one may not begin."""
         last = self.epochs.get(who.machine, 0)
         if who.epoch <= last:
-            raise HypervisorError(f"run {who.epoch} is not newer than run {last}")
+            raise HypervisorError(f"run {who.epoch} {NOT_NEWER} {last}")
         if who.machine in self.runs:
             raise HypervisorError(OLDER_RUN)
 

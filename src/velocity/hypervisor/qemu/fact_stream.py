@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from velocity.hypervisor.port import Fact, FactCause, FactReport, HypervisorError, Incarnation
+from velocity.hypervisor.port import NOT_NEWER, Fact, FactCause, FactReport, HypervisorError, Incarnation
 
 
 class FactStream:
@@ -64,7 +64,7 @@ class FactStream:
         """It starts, which acknowledges the run before it; returns that one. Raises `HypervisorError`."""
         lowest = self._lowest.get(who.machine, 0)
         if who.epoch < lowest:
-            raise HypervisorError(f"run {who.epoch} is not newer than run {lowest - 1}")
+            raise HypervisorError(f"run {who.epoch} {NOT_NEWER} {lowest - 1}")
         self._lowest[who.machine] = who.epoch
         end = self.ends.pop(who.machine, None)
         return None if end is None else end.who

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from velocity import uninterrupted
 from velocity.hypervisor.port import (
+    NOT_NEWER,
     SAID,
     Copied,
     Fact,
@@ -189,5 +190,5 @@ class QemuMobility:
         if not qemu.observed.does(Fact.HANDED):
             raise HypervisorError("it was not handed over")
         if who.epoch <= run.epoch:
-            raise HypervisorError(f"run {who.epoch} is not newer than run {run.epoch}")
+            raise HypervisorError(f"run {who.epoch} {NOT_NEWER} {run.epoch}")
         return await self._watched.rename(entry, who)

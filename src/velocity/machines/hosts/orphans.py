@@ -74,13 +74,21 @@ class MachineData:
             log.warning("machine %s: its data are removed by the next start: %s", uuid, refused.message)
             return
         for host in places:
-            if not await self._remove(host, uuid) and host not in self._repeating:
-                self._repeating[host] = asyncio.create_task(self._repeat(host), context=Context())
+            if not await self._remove(host, uuid):
+                self._try_again(host)
 
-    async def remove_left(self, host: HostId) -> bool:
-        """The host responds. Returns whether nothing is left there."""
+    async def remove_left(self, host: HostId) -> None:
+        """The host responds: remove what is left there, now, or repeatedly until it does so."""
+        if not await self._remove_all(host):
+            self._try_again(host)
+
+    async def _remove_all(self, host: HostId) -> bool:
+        """Returns whether nothing is left there, nor was added meanwhile."""
         try:
-            return all([await self._remove(host, uuid) for uuid in await self._store.machines(host)])
+            while left := await self._store.machines(host):
+                if not all([await self._remove(host, uuid) for uuid in left]):
+                    return False
+            return True
         except Refused as refused:
             log.warning("data of removed machines stay on host %d for now: %s", host, refused.message)
             return False
@@ -94,11 +102,15 @@ class MachineData:
             return False
         return True
 
+    def _try_again(self, host: HostId) -> None:
+        if host not in self._repeating:
+            self._repeating[host] = asyncio.create_task(self._repeat(host), context=Context())
+
     async def _repeat(self, host: HostId) -> None:
         pause = AGAIN
         try:
             await asyncio.sleep(pause)
-            while not await self.remove_left(host):
+            while not await self._remove_all(host):
                 pause = min(2 * pause, SELDOM)
                 await asyncio.sleep(pause)
         finally:

@@ -20,7 +20,7 @@ from velocity import plan
 from velocity.access.naming import everybody, revealed
 from velocity.contract.machines import Reason, State
 from velocity.contract.problems import Problem, Refused
-from velocity.hypervisor.port import Fact, HypervisorError, NotRunning, Stop, Unknown
+from velocity.hypervisor.port import NOT_NEWER, Fact, HypervisorError, NotRunning, Stop, Unknown
 from velocity.machines.rules import CALL_DEADLINE, START_DEADLINE, Machine, RunRecord, run_of
 from velocity.machines.run.inbox import (
     ExclusiveWork,
@@ -214,7 +214,7 @@ class Keeper(Life):
             raise
         except (HypervisorError, Refused) as error:
             stopped = self._overtaken or self.progress.forced
-            why = HypervisorError(INTERRUPTED) if self.state is State.STOPPED else error  # its host denied the run
+            why = HypervisorError(INTERRUPTED) if self.state is State.STOPPED and NOT_NEWER in str(error) else error
             self.progress = replace(self.progress, boots=chosen)  # nothing has started, so the choice stays
             self._end(None if stopped else Reason(cause="start-failed", message=str(why), since=self._now()))
             self._check_not_overtaken()
