@@ -202,6 +202,27 @@ async def test_a_stopped_vm_whose_target_dies_before_the_commit_stays_and_starts
 
 
 @pytest.mark.holds("MANY-170")
+async def test_a_vm_that_has_moved_is_as_reachable_as_its_new_host(tmp_path: Path, b: Other, c: Other) -> None:
+    async with together(tmp_path / "data", b, c) as w:
+        vmid = await w.vm("web", host=2, media=[{"mid": await w.medium(mpid=20), "mode": "VIRTIO"}])
+        settling = w.server.services.host_moves.settling
+        settle = settling.settle
+
+        async def lose(crossing: Crossing) -> bool:
+            b.fake.faults.lose(B)
+            await eventually(lambda: w.server.services.fleet.get(vmid).unreachable_since is not None)
+            return await settle(crossing)
+
+        settling.settle = lambda crossing: asyncio.ensure_future(lose(crossing))  # type: ignore[method-assign]
+        await w.ok("PUT", "/v/vm/host", vmid=vmid, host=3)
+        await eventually(lambda: w.server.services.fleet.get(vmid).machine.host == C)
+        assert "unreachable_since" not in await shown(w, vmid)
+        b.fake.faults.heal(B)
+        await cleared(w)
+        assert "unreachable_since" not in await shown(w, vmid)
+
+
+@pytest.mark.holds("MANY-170")
 @pytest.mark.parametrize("truly", [True, False], ids=["truly", "by a false word"])
 async def test_a_target_that_dies_after_the_commit_has_the_vm(tmp_path: Path, b: Other, c: Other, truly: bool) -> None:
     async with together(tmp_path / "data", b, c) as w:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -210,3 +211,25 @@ async def test_a_removal_that_fails_while_another_one_is_repeated_is_repeated_to
         await eventually(lambda: b.fake.machines.forgotten == uuids, "that both are removed there")
         await w.settle()
         assert await left(w) == []
+
+
+@pytest.mark.holds("DUR-98")
+async def test_a_host_that_hangs_is_asked_for_one_machine_at_a_time() -> None:
+    """Its first contact, and with it the start of the server, waits for this."""
+    asked: list[UUID] = []
+
+    class Hanging:
+        async def forget(self, host: HostId, machine: UUID, *, deadline: float) -> None:
+            asked.append(machine)
+            raise Unknown("it hangs")
+
+    class Noted:
+        async def machines(self, host: HostId) -> list[UUID]:
+            return [UUID(int=one) for one in range(3)]
+
+    data = orphans.MachineData(SimpleNamespace(machines=Hanging()), Noted())  # type: ignore[arg-type]
+    try:
+        await data.remove_left(HostId(2))
+        assert len(asked) == 1
+    finally:
+        await data.close()

@@ -31,7 +31,8 @@ def note_gone(connection: Connection, gone: Collection[tuple[int, str]]) -> None
     left = connection.execute(select(evacuations.c.host_id, evacuations.c.machine))
     places = {*gone, *((host, uuid) for host, uuid in left if uuid in uuids)}
     there = set(connection.scalars(select(hosts.c.host_id)))
-    rows = [{"host_id": host, "machine": uuid} for host, uuid in sorted(places) if host in there]
+    noted = {(host, uuid) for host, uuid in connection.execute(select(_host, _machine))}
+    rows = [{"host_id": host, "machine": uuid} for host, uuid in sorted(places - noted) if host in there]
     if rows:
         connection.execute(insert(purged_machines), rows)
 

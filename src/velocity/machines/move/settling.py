@@ -261,6 +261,7 @@ class Settling:
         watched = hosts.of(machine.host)
         keeper.passage.go_on_as(watched.context, machine, epoch)
         watched.keepers[machine.vmid] = keeper
+        keeper.host_lost() if watched.observer.lost else keeper.host_back()  # the other host's silence counts no more
         claims.put(machine.uuid, self._fleet.builder.claim(machine, keeper.progress.run))
         watched.context.changed(machine)
 
