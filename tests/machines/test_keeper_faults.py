@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -258,7 +259,9 @@ async def test_a_start_that_fails_while_the_store_takes_no_note_leaves_no_state_
 class Wire(FakeMachines):
     """Starts are sent once they are `let`, and reach their host then."""
 
-    let = asyncio.Event()
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.let = asyncio.Event()
 
     async def start(self, who: Incarnation, spec: MachineSpec, *, deadline: float) -> int:
         await self.let.wait()
