@@ -71,7 +71,9 @@ async def test_an_end_that_is_waited_for_no_longer_comes_nevertheless(monkeypatc
             await last
             ended.append(True)
 
-    await monitors._hang_up(cast(monitors._Client, Slow()))
+    monitor = Monitor("vm", Path("qmp"), lambda *_: None, lambda: None, lambda: None)
+    monitor.client = cast(Any, Slow())
+    await monitor.close()
     await eventually(lambda: awaited)
     gc.collect()
     last = awaited[0]()
