@@ -57,14 +57,14 @@ class Served:
         self.node = Node(hypervisor, storage, Terms(notes / "node.json"), own)
         self.address = ""
         """Its port is reserved as long as this object is there, or one that took it over."""
-        self._place: Place | None = None
+        self.place: Place | None = None
         self._server: grpc.aio.Server | None = None
 
     async def open(self, before: Served | None = None) -> None:
         """At an address of its own, or at that of one before, which was cut off or closed."""
-        self._place = Place() if before is None else before._place
-        assert self._place is not None, "the one before was open"
-        self.address = self._place.address
+        self.place = Place() if before is None else before.place
+        assert self.place is not None, "the one before was open"
+        self.address = self.place.address
         self._server, _ = await self.node.listen(self.address, lambda: identity(NAME))
 
     def connect(
