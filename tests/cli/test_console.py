@@ -193,6 +193,7 @@ def test_what_does_not_come_in_time_is_a_failure_that_says_so(running: Host) -> 
     ends = piped(running, "last\n", "--until", "NEVER")
     (run,) = running.hypervisor.runs.values()
     at_last(lambda: b"last\n" in run.said, "it is typed")
+    assert run.said.count(b"x\n") == len(cases), "the others have typed theirs"
     running.ok("vm", "stop", "web", "--force")
     _, told = ends.communicate(timeout=60)
     assert (ends.returncode, "had ended" in told) == (1, True), told

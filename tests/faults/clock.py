@@ -6,6 +6,7 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
@@ -91,8 +92,9 @@ async def passed(turns: int) -> None:
     """So many turns of the loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HastyLoop)
-    at_work = 0
+    at_work, end = 0, monotonic() + PATIENCE
     while turns > 0:
+        assert at_work <= AT_WORK or monotonic() < end, f"a thread is still at work after {PATIENCE:.0f} s"
         await asyncio.sleep(0)
         at_work = at_work + 1 if loop.works() else 0
         turns -= at_work <= AT_WORK

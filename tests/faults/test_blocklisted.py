@@ -167,3 +167,4 @@ def test_no_two_runs_of_a_vm_can_write_whatever_is_lost_blocklisted_returned_and
     assert Chosen.counted["returns"] >= 1
     assert Chosen.counted["elsewhere"] >= 1
     assert Chosen.counted["stays blocklisted"] >= 4
+    assert Chosen.counted["found a host"] >= 4

@@ -173,8 +173,10 @@ class Lives(Served):
         assert answer.status in (200, 406, 500, 503), answer
         if answer.status == 503 and "nothing was changed" in answer["message"]:
             assert self.seen(vmid) == before, "what was done is never told as nothing"
+        self.counted["restarts"] += what == "restart" and answer.status == 200
         if answer.status != 200 or what == "restart" or answer["state"] == "STOPPING":  # what follows is not waited for
             return
+        self.counted["resets"] += what == "reset"
         if what == "reset" or answer["state"] != shown:  # it was done, as it was not so before
             assert answer["state"] == SHOWN[self.fact(vmid)]
 
@@ -184,7 +186,9 @@ class Lives(Served):
         if running := [vmid for vmid in self.vmids if self.fact(vmid) is Fact.RUNNING]:
             vmid = pick(running, one)
             self.fake.play(self.uuids[vmid], Fact.PAUSED, why)
+            resets = self.counted["resets"]
             self.ask(self.vmids.index(vmid), "reset", force=False)
+            self.counted["resets of what breaks"] += self.counted["resets"] - resets
 
     @rule(one=Number, two=Number, state=st.sampled_from(["RUNNING", "PAUSED"]))
     def ask_and_force(self, one: int, two: int, state: str) -> None:
@@ -418,3 +422,6 @@ def test_no_lie_stays_no_state_is_stuck_and_nothing_that_runs_is_deletable(
     assert Chosen.counted["kills"] >= 20
     assert Chosen.counted["answered 200"] >= 40
     assert Chosen.counted["lives compared"] >= 80
+    assert Chosen.counted["resets"] >= 3
+    assert Chosen.counted["resets of what breaks"] >= 2
+    assert Chosen.counted["restarts"] >= 3

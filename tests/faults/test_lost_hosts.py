@@ -190,3 +190,4 @@ def test_no_vm_runs_twice_whatever_is_lost_proven_returned_and_killed(say: Calla
     assert Chosen.counted["proofs"] >= 5
     assert Chosen.counted["kills"] >= 5
     assert Chosen.counted["moved"] >= 1
+    assert Chosen.counted["found a host"] >= 1

@@ -73,9 +73,9 @@ class Line:
         await self._served.close()
 
     async def heal(self) -> None:
-        address = self._served.address
+        before = self._served
         self._served = self._serve()
-        await self._served.open(address)
+        await self._served.open(before)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -58,7 +58,7 @@ class Node:
 
     async def heal(self) -> None:
         self.pool.wake()
-        await self._served.open(self._served.address)
+        await self._served.open(self._served)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -142,7 +142,6 @@ async def test_what_a_call_has_led_to_is_heard_and_not_asked() -> None:
 async def test_another_host_numbers_its_facts_from_the_beginning(k: Keeping) -> None:
     other = HostId(2)
     observer = Observer(other, k.hypervisor.machines, lambda uuid: k.keeper, lambda: [k.keeper])
-    await observer.open()
     there = replace(k.house, host=other, observer=observer)
 
     async def place(_: Life) -> HostId:
@@ -151,6 +150,9 @@ async def test_another_host_numbers_its_facts_from_the_beginning(k: Keeping) -> 
     k.keeper.context = replace(k.house, place=place, rehome=lambda _keeper, _host: there)
     k.keeper.machine = replace(k.machine, host=HostId(1))
     k.keeper.number = 1000
-    assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
-    assert k.keeper.who.host == other
-    await observer.close()
+    await observer.open()
+    try:
+        assert await k.keeper.request_state(Cause.ASK_RUN) is State.RUNNING
+        assert k.keeper.who.host == other
+    finally:
+        await observer.close()

@@ -39,6 +39,15 @@ def identity(name: str) -> Identity:
     return authority().identity(name, now())
 
 
+class Place:
+    """An address whose port is reserved as long as this object is there."""
+
+    def __init__(self) -> None:
+        bound = reserved()
+        self.address = f"127.0.0.1:{bound.getsockname()[1]}"
+        weakref.finalize(self, bound.close)
+
+
 class Served:
     """A node and its address."""
 
@@ -47,17 +56,16 @@ class Served:
     ) -> None:
         self.node = Node(hypervisor, storage, Terms(notes / "node.json"), own)
         self.address = ""
-        """Its port is reserved as long as this object is there."""
+        """Its port is reserved as long as this object is there, or one that took it over."""
+        self.place: Place | None = None
         self._server: grpc.aio.Server | None = None
 
-    async def open(self, address: str = "") -> None:
+    async def open(self, before: Served | None = None) -> None:
         """At an address of its own, or at that of one before, which was cut off or closed."""
-        if not address:
-            place = reserved()
-            weakref.finalize(self, place.close)
-            address = f"127.0.0.1:{place.getsockname()[1]}"
-        self._server, _ = await self.node.listen(address, lambda: identity(NAME))
-        self.address = address
+        self.place = Place() if before is None else before.place
+        assert self.place is not None, "the one before was open"
+        self.address = self.place.address
+        self._server, _ = await self.node.listen(self.address, lambda: identity(NAME))
 
     def connect(
         self, term: int = 1, displaced: Callable[[Displaced], None] = lambda _: None, leader: str = ""

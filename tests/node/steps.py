@@ -140,7 +140,7 @@ class SteppedNode:
             await self._die()
             self._served = self._node()
         await asyncio.sleep(AGAIN)
-        await self._served.open(before.address)
+        await self._served.open(before)
 
     async def _die(self) -> None:
         """Nothing of it goes on, and what it had begun is left."""

@@ -58,7 +58,7 @@ class Pair:
         before = self.served
         await before.close()
         self.served = Served(self.fake, lambda: connect(self.pools), self.notes)
-        await self.served.open(before.address)
+        await self.served.open(before)
 
     async def close(self) -> None:
         for to in self.connections:

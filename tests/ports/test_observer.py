@@ -7,7 +7,7 @@ import errno
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
 import pytest
@@ -249,8 +249,9 @@ async def test_absence_follows_from_a_complete_listing_alone() -> None:
 
 async def test_what_was_listed_before_a_doubt_is_not_taken_for_an_answer_to_it() -> None:
     class Held(FakeMachines):
-        let = asyncio.Event()
-        listed = 0
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.let, self.listed = asyncio.Event(), 0
 
         async def adopt(self, host: HostId, *, deadline: float) -> Listing:
             found = await super().adopt(host, deadline=deadline)
@@ -266,14 +267,16 @@ async def test_what_was_listed_before_a_doubt_is_not_taken_for_an_answer_to_it()
         HOST, machines, lambda uuid: one, lambda: [one], changed=lambda news: told.append((type(news), machines.listed))
     )
     await observer.open()
-    machines.let.clear()
-    observer.doubt("its connection was lost")
-    await eventually(lambda: machines.listed == 2)
-    observer.doubt("it was confirmed dead")
-    machines.let.set()
-    await eventually(lambda: not observer.lost)
-    assert told == [(HostLost, 1), (HostBack, 3)], "not by the list that was under way"
-    await observer.close()
+    try:
+        machines.let.clear()
+        observer.doubt("its connection was lost")
+        await eventually(lambda: machines.listed == 2)
+        observer.doubt("it was confirmed dead")
+        machines.let.set()
+        await eventually(lambda: not observer.lost)
+        assert told == [(HostLost, 1), (HostBack, 3)], "not by the list that was under way"
+    finally:
+        await observer.close()
 
 
 class Sick(FakeMachines):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
+import select
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,17 +69,29 @@ def test_a_step_that_takes_long_shows_on_a_terminal_that_it_is_still_running(tmp
     programs.mkdir()
     (programs / "sleep").write_text(f"#!/bin/sh\nexec {shutil.which('sleep')} 0.01\n")
     (programs / "sleep").chmod(0o755)
-    (checkout / "scripts/node").write_text(f"#!/bin/sh\ncat {ends}\nexit 1\n")
+    (checkout / "scripts/node").write_text(f"#!/bin/sh\nread -r _ <{ends}\nexit 1\n")
     os.mkfifo(ends)
     controller, terminal = pty.openpty()
     words, path = ["bash", str(checkout / "scripts/setup"), "web"], f"{programs}:{os.environ['PATH']}"
-    running = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path}
-    )
-    with running, ends.open("w"):  # the step ends when this is closed
-        shown = b""
-        while not shown.endswith(b"\n...."):
-            shown += os.read(controller, 1).replace(b"\r", b"")
+    step, told, shown = os.open(ends, os.O_RDWR), tmp_path / "told", b""  # does not wait for who reads: fifo(7)
+    with told.open("wb") as errors:
+        running = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=terminal, stderr=errors, env={**os.environ, "PATH": path}
+        )
     os.close(terminal)
-    os.close(controller)
-    assert running.returncode == 1, "what the step ended with is what counts"
+    try:
+        end = time.monotonic() + PATIENCE
+        with contextlib.suppress(OSError):  # nobody is left who could write there
+            while not shown.endswith(b"\n....") and time.monotonic() < end:
+                if select.select([controller], [], [], 1)[0]:
+                    shown += os.read(controller, 1).replace(b"\r", b"")
+        assert shown.endswith(b"\n...."), (shown, told.read_text())
+    finally:
+        os.write(step, b"the step ends\n")
+        try:
+            status = running.wait(PATIENCE)
+        finally:
+            running.kill()
+            os.close(step)
+            os.close(controller)
+    assert status == 1, "what the step ended with is what counts"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from qemu.qmp import QMPError
@@ -54,6 +55,31 @@ async def test_one_that_ends_while_it_is_connected_to_is_gone_and_nothing_else(
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
+
+
+@pytest.mark.anyio
+async def test_an_end_that_is_waited_for_no_longer_comes_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing else holds it but what it awaits."""
+    monkeypatch.setattr(monitors, "HANGS_UP", 0.0)
+    awaited: list[weakref.ref[asyncio.Future[None]]] = []
+    ended: list[bool] = []
+
+    class Slow:
+        async def disconnect(self) -> None:
+            last: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            awaited.append(weakref.ref(last))
+            await last
+            ended.append(True)
+
+    monitor = Monitor("vm", Path("qmp"), lambda *_: None, lambda: None, lambda: None)
+    monitor.client = cast(Any, Slow())
+    await monitor.close()
+    await eventually(lambda: awaited)
+    gc.collect()
+    last = awaited[0]()
+    assert last is not None, "it is still under way"
+    last.set_result(None)
+    await eventually(lambda: ended)
 
 
 @pytest.mark.anyio

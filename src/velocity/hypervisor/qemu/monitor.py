@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.quiet")
 quiet.setLevel(logging.CRITICAL + 1)
 Heard = Callable[[str, Mapping[str, Any]], None]
+_endings: set[asyncio.Task[None]] = set()
+"""Ends of connections that are under way: the event loop itself keeps no task alive."""
 
 
 class Broken(Unknown):
@@ -303,5 +305,7 @@ class Monitor:
 async def _hang_up(client: _Client) -> None:
     """Wait a moment for the end of its connection. That is not cancelled then: nobody would retrieve its error."""
     ending = asyncio.create_task(client.disconnect())
+    _endings.add(ending)
     ending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # it is gone, which is what we want
+    ending.add_done_callback(_endings.discard)
     await asyncio.wait({ending}, timeout=HANGS_UP)
