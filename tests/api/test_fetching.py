@@ -222,7 +222,7 @@ async def test_what_goes_wrong_says_why_and_leaves_nothing(tmp_path: Path, o: Or
             assert "cannot be reached" in (await fetch(w, closed.url("/x")))["message"]
 
     async def in_time() -> None:
-        limits = Limits(silence=1, patience=1, pause=0.01)
+        limits = Limits(connect=2, silence=1, patience=1, pause=0.01)
         async with world(tmp_path / "waits", source=HttpSource(limits=limits)) as w:
             tasks = await asyncio.gather(*(fetch(w, o.url(path), name=path) for path in waits))
             for task, (_, words) in zip(tasks, waits.values(), strict=True):
