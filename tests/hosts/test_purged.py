@@ -32,6 +32,12 @@ async def left(w: World) -> list[UUID]:
     return [*await SqlPurged(w.server.database).machines(HostId(2))]
 
 
+async def check_removed(w: World, b: Other, uuid: UUID) -> None:
+    await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
+    await w.settle()
+    assert await left(w) == []
+
+
 async def from_the_trash(w: World, vmid: int, gid: int) -> None:
     await w.ok("DELETE", "/v/vm", vmid=vmid)
     await w.ok("DELETE", "/t/trash", trid=await trid(w, "web"))
@@ -68,9 +74,7 @@ async def test_the_next_server_removes_what_a_silent_host_stores_of_its_last_vm(
         assert b.fake.machines.forgotten == []
         assert await left(w) == [uuid]
         b.fake.faults.heal(b.host)
-        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
-        await w.settle()
-        assert await left(w) == []
+        await check_removed(w, b, uuid)
 
 
 @pytest.mark.holds("DUR-98")
@@ -92,9 +96,7 @@ async def test_a_server_that_ends_between_the_commit_and_the_removal_leaves_it_t
         await w.ok("DELETE", "/v/vm", vmid=vmid, purge=True)
     gone = False
     async with together(tmp_path / "data", b) as w:
-        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
-        await w.settle()
-        assert await left(w) == []
+        await check_removed(w, b, uuid)
 
 
 @pytest.mark.holds("DUR-98")
@@ -112,9 +114,7 @@ async def test_a_host_from_which_a_vm_was_evacuated_removes_what_it_stores_of_it
     async with together(tmp_path / "data", b) as w:
         assert await left(w) == [uuid]
         b.fake.faults.heal(b.host)
-        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
-        await w.settle()
-        assert await left(w) == []
+        await check_removed(w, b, uuid)
 
 
 @pytest.mark.holds("DUR-98")
@@ -176,9 +176,7 @@ async def test_a_removal_that_fails_at_the_first_contact_is_tried_again(
     monkeypatch.setattr(b.fake.machines, "forget", once_silent)
     b.fake.faults.heal(b.host)
     async with together(tmp_path / "data", b) as w:
-        await eventually(lambda: b.fake.machines.forgotten == [uuid], "that it is removed there")
-        await w.settle()
-        assert await left(w) == []
+        await check_removed(w, b, uuid)
     assert tried == 2
 
 
